@@ -1,0 +1,101 @@
+package router
+
+// ModelIndex is a model's position in Snapshot.Models, BackendIndex a
+// backend's in Snapshot.Backends. Both are meaningful only within their
+// Snapshot.
+type (
+	ModelIndex   uint16
+	BackendIndex uint16
+)
+
+// Model is one catalog entry. Prices are US dollars per million tokens.
+type Model struct {
+	Name      string // what policies call it, e.g. gpt-5-mini
+	ServedAs  string // the version providers report, e.g. gpt-5-mini-2025-08-07
+	Publisher string
+	Price     Price
+	// ContextWindow bounds prompt plus output, MaxInput the prompt alone and
+	// MaxOutput the output alone, all in tokens. Zero means no such bound.
+	ContextWindow int
+	MaxInput      int
+	MaxOutput     int
+	Capabilities  Capability
+	Parameters    Parameters
+	// Prior says where the quality estimate of a model comes from that the
+	// predictor was not trained on; empty for a trained one. Shown in explain.
+	Prior string
+}
+
+// Price is what a model's tokens cost, in US dollars per million.
+type Price struct {
+	Input       float64
+	CachedInput float64 // equal to Input where the provider has no cache price
+	Output      float64
+	// A prompt longer than LongContextTokens is billed at the LongContext
+	// prices; zero means there is no such tier.
+	LongContextTokens int
+	LongContextInput  float64
+	LongContextOutput float64
+}
+
+// Cost is the price of a call in US dollars.
+func (p *Price) Cost(inputTokens, cachedTokens, outputTokens float64) float64 {
+	in, cached, out := p.Input, p.CachedInput, p.Output
+	if p.LongContextTokens > 0 && inputTokens > float64(p.LongContextTokens) {
+		if p.Input > 0 {
+			cached *= p.LongContextInput / p.Input
+		}
+		in, out = p.LongContextInput, p.LongContextOutput
+	}
+	return ((inputTokens-cachedTokens)*in + cachedTokens*cached + outputTokens*out) / 1e6
+}
+
+// Parameters says how a request must change for this model.
+type Parameters struct {
+	// Drop lists top-level request fields the model refuses or ignores.
+	Drop []string
+	// MaxTokensField is the name under which the model takes the output cap:
+	// max_tokens, max_completion_tokens, or empty for either.
+	MaxTokensField string
+}
+
+// Backend is one place where a model is served.
+type Backend struct {
+	Name  string
+	Model ModelIndex
+	// SendAs is the value of the model field that this backend expects.
+	SendAs   string
+	Address  string // host:port; host is an IP address or a DNS name
+	Protocol Protocol
+	Zone     string
+	Weight   uint32 // share of the model's first attempts among its backends
+	TLS      *TLS   // nil: plain text
+	// PathPrefix is put before the client's path, e.g. /openai.
+	PathPrefix string
+	Credential *Credential // nil: the client's own Authorization passes
+}
+
+// Protocol is the API a backend speaks.
+type Protocol uint8
+
+// The protocols.
+const (
+	ProtocolOpenAI Protocol = iota
+)
+
+// String returns the protocol as policies spell it.
+func (p Protocol) String() string { return "openai" }
+
+// TLS is how to reach a backend over TLS.
+type TLS struct {
+	ServerName string // SNI and expected SAN; empty: the address's host
+	CAFile     string // PEM bundle; empty: the system's
+}
+
+// Credential refers to a provider key; the key itself is never in a Snapshot.
+type Credential struct {
+	Env    string // environment variable of the Wye process, or
+	File   string // a file it can read
+	Header string // request header that carries it, e.g. Authorization
+	Prefix string // put before the key, e.g. "Bearer "
+}

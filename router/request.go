@@ -1,0 +1,49 @@
+package router
+
+// Request is what Wye knows of one call: facts, and views into the call's
+// bytes. It is valid only during the call; nothing may keep a view.
+type Request struct {
+	Deployment []byte // the client's model field
+	Mode       Mode   // override; ModeDefault when the client gave none
+	Needs      Capability
+	// PromptTokens is the best estimate of the prompt's length, used for cost;
+	// PromptTokensMax errs on the safe side, used against context windows.
+	PromptTokens    int
+	PromptTokensMax int
+	// OutputCap is the client's bound on output tokens, 0 when it gave none.
+	OutputCap int
+	Text      Text
+	// Hash of the conversation's stable prefix; spreads a model's calls over
+	// its backends so that one conversation stays on one backend.
+	Hash uint64
+}
+
+// Text is the prompt as the predictor reads it: unescaped UTF-8, each part
+// clipped by whoever scanned the body, so that work stays bounded.
+type Text struct {
+	System  []byte // system and developer messages
+	User    []byte // the last user turn
+	History []byte // everything between, newest last
+	Tools   []byte // names and descriptions of the declared tools
+	// The counts are of the whole request, not of the clipped text.
+	Bytes  int // text of all messages
+	Turns  int // messages
+	Tool   int // declared tools
+	Images int
+}
+
+// Estimate is what a Scorer says of one model for one request.
+type Estimate struct {
+	Quality      float32 // probability of a good answer, 0 to 1
+	Uncertainty  float32 // standard deviation of Quality
+	OutputTokens float32 // expected
+}
+
+// Scorer estimates models for a request. Score fills out[i] for models[i] and
+// must be pure, safe for concurrent use, free of heap allocation and must not
+// keep req or its views. A Scorer belongs to one Snapshot's models.
+type Scorer interface {
+	Score(req *Request, models []ModelIndex, out []Estimate)
+	// Version names the predictor, as deployments pin it.
+	Version() string
+}

@@ -1,0 +1,214 @@
+package router
+
+import "cmp"
+
+// Route decides which models of the deployment that req names may serve it and
+// in which order, and writes the result into d, reusing d's memory. On success
+// d.Chain has at least one step. Nothing is allocated once d has grown, except
+// for the error.
+func (s *Snapshot) Route(req *Request, d *Decision) *Error {
+	d.Reset()
+	d.Snapshot = s
+	dep := s.Deployment(req.Deployment)
+	if dep == nil {
+		return errorf(ErrUnknownDeployment, "the deployment %q does not exist", clip(req.Deployment, 128))
+	}
+	d.Deployment = dep
+	d.Mode = dep.Mode
+	if req.Mode != ModeDefault {
+		if !dep.AllowedModes.Has(req.Mode) {
+			return errorf(ErrModeNotAllowed, "deployment %q does not allow mode %v", dep.Name, req.Mode)
+		}
+		d.Mode = req.Mode
+	}
+	d.filter(req)
+	d.score(req)
+	d.rank()
+	if d.Ranked == 0 {
+		return d.noCandidate(req)
+	}
+	d.chain(req.Hash)
+	return nil
+}
+
+// filter applies the hard filters that need no estimate.
+func (d *Decision) filter(req *Request) {
+	for i, m := range d.Deployment.Subset {
+		c := Candidate{Model: m, position: uint8(i)}
+		model := &d.Snapshot.Models[m]
+		switch {
+		case len(d.Deployment.backends[i]) == 0:
+			c.Reason = ReasonZone
+		case req.Needs&^model.Capabilities != 0:
+			c.Reason, c.Lacks = ReasonCapability, req.Needs&^model.Capabilities
+		case model.MaxOutput > 0 && req.OutputCap > model.MaxOutput:
+			c.Reason = ReasonOutputCap
+		case req.PromptTokensMax > model.promptLimit(req.OutputCap):
+			c.Reason = ReasonContext
+		}
+		d.Candidates = append(d.Candidates, c)
+	}
+}
+
+// promptLimit is how many prompt tokens the model takes beside outputCap.
+func (m *Model) promptLimit(outputCap int) int {
+	limit := int(^uint(0) >> 1)
+	if m.MaxInput > 0 {
+		limit = m.MaxInput
+	}
+	if m.ContextWindow > 0 {
+		limit = min(limit, m.ContextWindow-outputCap)
+	}
+	return limit
+}
+
+// score asks the deployment's scorer about the candidates that are left, then
+// applies the cost ceiling, which needs its answer.
+func (d *Decision) score(req *Request) {
+	for i := range d.Candidates {
+		if d.Candidates[i].Reason == ReasonNone {
+			d.models = append(d.models, d.Candidates[i].Model)
+			d.estimates = append(d.estimates, Estimate{})
+		}
+	}
+	if len(d.models) == 0 {
+		return
+	}
+	d.Deployment.Scorer.Score(req, d.models, d.estimates)
+	next := 0
+	for i := range d.Candidates {
+		c := &d.Candidates[i]
+		if c.Reason != ReasonNone {
+			continue
+		}
+		c.Estimate = d.estimates[next]
+		next++
+		out := float64(c.Estimate.OutputTokens)
+		if req.OutputCap > 0 {
+			out = min(out, float64(req.OutputCap))
+		}
+		c.Cost = d.Snapshot.Models[c.Model].Price.Cost(float64(req.PromptTokens), 0, out)
+		if ceiling := d.Deployment.MaxCost; ceiling > 0 && c.Cost > ceiling {
+			c.Reason = ReasonCost
+		}
+	}
+}
+
+// rank orders d.Candidates, the best choice for the mode first and eliminated
+// models last, and counts the candidates.
+func (d *Decision) rank() {
+	d.Ranked = Rank(d.Candidates, d.Mode, d.Deployment.Bands)
+}
+
+// Rank orders candidates in place for mode and returns how many were not
+// eliminated. It is the whole selection rule, exported so that an evaluation
+// judges the rule that serves. Order: candidates within the band of the best
+// predicted quality by expected cost, then the others by quality, then the
+// eliminated ones in their given order. In quality mode the band is zero. Ties
+// fall to quality or cost, whichever did not decide, then to the given order.
+func Rank(candidates []Candidate, mode Mode, bands Bands) int {
+	var best float32
+	ranked := 0
+	for i := range candidates {
+		if c := &candidates[i]; c.Reason == ReasonNone {
+			best = max(best, c.Estimate.Quality)
+			ranked++
+		}
+	}
+	var band float64
+	switch mode {
+	case ModeBalanced:
+		band = bands.Balanced
+	case ModeCost:
+		band = bands.Cost
+	case ModeDefault, ModeQuality, modeCount:
+	}
+	floor := float32(float64(best) * (1 - band))
+	for i := range candidates {
+		c := &candidates[i]
+		c.InBand = c.Reason == ReasonNone && c.Estimate.Quality >= floor
+	}
+	// Insertion sort: stable, allocation-free, and a subset is at most
+	// MaxSubset long and mostly a handful.
+	for i := 1; i < len(candidates); i++ {
+		c := candidates[i]
+		j := i
+		for ; j > 0 && before(&c, &candidates[j-1]); j-- {
+			candidates[j] = candidates[j-1]
+		}
+		candidates[j] = c
+	}
+	return ranked
+}
+
+// before reports whether a must come before b, which precedes it so far.
+func before(a, b *Candidate) bool {
+	if aOut, bOut := a.Reason != ReasonNone, b.Reason != ReasonNone; aOut || bOut {
+		return !aOut && bOut
+	}
+	if a.InBand != b.InBand {
+		return a.InBand
+	}
+	byCost := cmp.Compare(a.Cost, b.Cost)
+	byQuality := cmp.Compare(b.Estimate.Quality, a.Estimate.Quality)
+	if a.InBand {
+		return cmp.Or(byCost, byQuality) < 0
+	}
+	return cmp.Or(byQuality, byCost) < 0
+}
+
+// chain lays out the attempts: every ranked model once, each on the backend
+// that hash picks, then the remaining backends in the same model order, up to
+// the deployment's bound. Another model before another backend of the same
+// one, because a failing provider tends to fail for a model everywhere at once.
+func (d *Decision) chain(hash uint64) {
+	limit := d.Deployment.MaxAttempts
+	for round := 0; ; round++ {
+		added := false
+		for i := 0; i < d.Ranked && len(d.Chain) < limit; i++ {
+			c := &d.Candidates[i]
+			backends := d.Deployment.backends[c.position]
+			if round >= len(backends) {
+				continue
+			}
+			first := d.Snapshot.pick(backends, hash)
+			b := backends[(first+round)%len(backends)]
+			d.Chain = append(d.Chain, Step{Model: c.Model, Backend: b})
+			added = true
+		}
+		if !added || len(d.Chain) >= limit {
+			return
+		}
+	}
+}
+
+// pick chooses a backend by weight, the same one for the same hash.
+func (s *Snapshot) pick(backends []BackendIndex, hash uint64) int {
+	if len(backends) == 1 {
+		return 0
+	}
+	var total uint64
+	for _, b := range backends {
+		total += uint64(s.Backends[b].Weight)
+	}
+	if total == 0 {
+		return int(hash % uint64(len(backends)))
+	}
+	at := hash % total
+	for i, b := range backends {
+		if w := uint64(s.Backends[b].Weight); at < w {
+			return i
+		} else {
+			at -= w
+		}
+	}
+	return len(backends) - 1
+}
+
+// clip bounds a client's text in an error message.
+func clip(b []byte, n int) []byte {
+	if len(b) > n {
+		return b[:n]
+	}
+	return b
+}

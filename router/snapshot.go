@@ -1,0 +1,161 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+)
+
+// Limits on a policy. They bound the work of one decision and the size of a
+// Decision, so that the hot path needs no growth.
+const (
+	MaxModels       = 1024 // in a catalog
+	MaxSubset       = 64   // models in one deployment
+	MaxChain        = 8    // attempts of one request
+	DefaultMaxChain = 4
+)
+
+// Bands are how far below the best predicted quality a cheaper model may be,
+// as a share of the best: 0.015 is one and a half per cent.
+type Bands struct {
+	Balanced float64
+	Cost     float64
+}
+
+// Deployment is a named router endpoint: what clients put into model.
+type Deployment struct {
+	Name         string
+	Aliases      []string
+	Mode         Mode
+	AllowedModes ModeSet // what a client may ask for; always has Mode
+	Subset       []ModelIndex
+	Zone         string // empty or "global": any zone
+	Bands        Bands
+	// MaxCost bounds the expected cost of one call in US dollars; 0: none.
+	MaxCost float64
+	// MaxAttempts bounds the chain, 1 to MaxChain.
+	MaxAttempts int
+	// MaxBodyBytes bounds a request body.
+	MaxBodyBytes int
+	Scorer       Scorer
+
+	// backends[i] are the in-zone backends of Subset[i], fixed at compile time.
+	backends [][]BackendIndex
+}
+
+// ZoneGlobal is the zone of a deployment that may use every backend.
+const ZoneGlobal = "global"
+
+// ZoneAllows reports whether a deployment of zone deployment may use a backend
+// of zone backend. A zone-bound deployment takes its own zone and no other: not
+// even a backend of the zone "global", which promises nothing.
+func ZoneAllows(deployment, backend string) bool {
+	return deployment == "" || deployment == ZoneGlobal || deployment == backend
+}
+
+// Backends returns the backends that may serve d's i-th subset model, in the
+// policy's order. The caller must not change them.
+func (d *Deployment) Backends(i int) []BackendIndex { return d.backends[i] }
+
+// Config is the input of NewSnapshot. The snapshot takes ownership.
+type Config struct {
+	Hash        string // content hash of the policy
+	Models      []Model
+	Backends    []Backend
+	Deployments []Deployment
+}
+
+// Snapshot is one compiled policy. It is immutable and safe for concurrent
+// use; in-flight requests keep the one they started with.
+type Snapshot struct {
+	Hash        string
+	Models      []Model
+	Backends    []Backend
+	Deployments []Deployment
+	byName      map[string]*Deployment
+}
+
+// NewSnapshot checks what routing relies on and compiles the lookups. A policy
+// that was validated in package policies never fails here; an error means a
+// caller's bug and lists every fault.
+func NewSnapshot(c Config) (*Snapshot, error) {
+	var errs []error
+	fault := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if len(c.Models) > MaxModels {
+		fault("%d models, at most %d are allowed", len(c.Models), MaxModels)
+	}
+	for i := range c.Backends {
+		if int(c.Backends[i].Model) >= len(c.Models) {
+			fault("backend %q: model index %d out of range", c.Backends[i].Name, c.Backends[i].Model)
+		}
+	}
+	s := &Snapshot{
+		Hash: c.Hash, Models: c.Models, Backends: c.Backends, Deployments: c.Deployments,
+		byName: make(map[string]*Deployment),
+	}
+	for i := range s.Deployments {
+		d := &s.Deployments[i]
+		if d.Mode == ModeDefault || d.Mode >= modeCount {
+			fault("deployment %q: mode %v", d.Name, d.Mode)
+		}
+		if !d.AllowedModes.Has(d.Mode) {
+			fault("deployment %q: its own mode is not allowed", d.Name)
+		}
+		if d.Scorer == nil {
+			fault("deployment %q: no scorer", d.Name)
+		}
+		if len(d.Subset) == 0 || len(d.Subset) > MaxSubset {
+			fault("deployment %q: %d models in the subset, 1 to %d are allowed", d.Name, len(d.Subset), MaxSubset)
+		}
+		if d.MaxAttempts < 1 || d.MaxAttempts > MaxChain {
+			fault("deployment %q: %d attempts, 1 to %d are allowed", d.Name, d.MaxAttempts, MaxChain)
+		}
+		for _, m := range d.Subset {
+			if int(m) >= len(c.Models) {
+				fault("deployment %q: model index %d out of range", d.Name, m)
+			}
+		}
+		for _, name := range append([]string{d.Name}, d.Aliases...) {
+			if s.byName[name] != nil {
+				fault("deployment %q: name %q is taken by %q", d.Name, name, s.byName[name].Name)
+			}
+			s.byName[name] = d
+		}
+		d.backends = make([][]BackendIndex, len(d.Subset))
+		for j, m := range d.Subset {
+			for k := range s.Backends {
+				if b := &s.Backends[k]; b.Model == m && ZoneAllows(d.Zone, b.Zone) {
+					d.backends[j] = append(d.backends[j], BackendIndex(k))
+				}
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return s, nil
+}
+
+// Deployment looks a deployment up by name or alias; nil when there is none.
+func (s *Snapshot) Deployment(name []byte) *Deployment { return s.byName[string(name)] }
+
+// Names returns every deployment name and alias, sorted.
+func (s *Snapshot) Names() []string {
+	names := make([]string, 0, len(s.byName))
+	for n := range s.byName {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Router holds the current Snapshot. Route pins it once per request; Swap
+// replaces it for requests that start later. The zero Router has none.
+type Router struct{ current atomic.Pointer[Snapshot] }
+
+// Snapshot returns the current snapshot, nil before the first Swap.
+func (r *Router) Snapshot() *Snapshot { return r.current.Load() }
+
+// Swap installs s and returns the snapshot it replaces.
+func (r *Router) Swap(s *Snapshot) *Snapshot { return r.current.Swap(s) }
