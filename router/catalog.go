@@ -1,5 +1,11 @@
 package router
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+)
+
 // ModelIndex is a model's position in Snapshot.Models, BackendIndex a
 // backend's in Snapshot.Backends. Both are meaningful only within their
 // Snapshot.
@@ -73,6 +79,25 @@ type Backend struct {
 	// PathPrefix is put before the client's path, e.g. /openai.
 	PathPrefix string
 	Credential *Credential // nil: the client's own Authorization passes
+	// Hash names the content: it changes whenever anything changes that a
+	// request sent here relies on, the model's parameters included. Computed
+	// by NewSnapshot.
+	Hash string
+}
+
+// contentHash is 8 hex digits over the backend and what its model demands of a
+// request. Every field is quoted, so that no two contents read the same.
+func (b *Backend) contentHash(m *Model) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %q %q %d %q %q", b.Name, m.Name, m.ServedAs, b.SendAs, b.Protocol, b.Zone, b.PathPrefix)
+	fmt.Fprintf(h, "%q %q %q", b.Address, m.Parameters.Drop, m.Parameters.MaxTokensField)
+	if b.TLS != nil {
+		fmt.Fprintf(h, " tls %q %q", b.TLS.ServerName, b.TLS.CAFile)
+	}
+	if c := b.Credential; c != nil {
+		fmt.Fprintf(h, " credential %q %q %q %q", c.Env, c.File, c.Header, c.Prefix)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:4])
 }
 
 // Protocol is the API a backend speaks.

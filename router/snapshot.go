@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // Limits on a policy. They bound the work of one decision and the size of a
@@ -38,7 +39,11 @@ type Deployment struct {
 	MaxAttempts int
 	// MaxBodyBytes bounds a request body.
 	MaxBodyBytes int
-	Scorer       Scorer
+	// Timeout bounds the whole response, PerTryTimeout the time to one
+	// attempt's response headers.
+	Timeout       time.Duration
+	PerTryTimeout time.Duration
+	Scorer        Scorer
 
 	// backends[i] are the in-zone backends of Subset[i], fixed at compile time.
 	backends [][]BackendIndex
@@ -86,9 +91,12 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 		fault("%d models, at most %d are allowed", len(c.Models), MaxModels)
 	}
 	for i := range c.Backends {
-		if int(c.Backends[i].Model) >= len(c.Models) {
-			fault("backend %q: model index %d out of range", c.Backends[i].Name, c.Backends[i].Model)
+		b := &c.Backends[i]
+		if int(b.Model) >= len(c.Models) {
+			fault("backend %q: model index %d out of range", b.Name, b.Model)
+			continue
 		}
+		b.Hash = b.contentHash(&c.Models[b.Model])
 	}
 	s := &Snapshot{
 		Hash: c.Hash, Models: c.Models, Backends: c.Backends, Deployments: c.Deployments,
