@@ -1,0 +1,86 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"wye/router"
+)
+
+// The content of a test policy is its hash; "broken" does not compile and
+// "unacknowledged" and "refused" fail at the Envoys.
+func newReloader(t *testing.T) (r *reloader, steps *[]string) {
+	t.Helper()
+	steps = new([]string)
+	r = &reloader{router: new(router.Router), log: zerolog.Nop()}
+	r.compile = func(content []byte) (*router.Snapshot, error) {
+		if string(content) == "broken" {
+			return nil, errors.New("policy.yaml:1:1: broken")
+		}
+		return router.NewSnapshot(router.Config{Hash: string(content)})
+	}
+	r.stage = func(_ context.Context, s *router.Snapshot) (func(), error) {
+		inForce := "nothing"
+		if old := r.router.Snapshot(); old != nil {
+			inForce = old.Hash
+		}
+		*steps = append(*steps, fmt.Sprintf("stage %s while %s", s.Hash, inForce))
+		switch s.Hash {
+		case "unacknowledged":
+			return nil, fmt.Errorf("envoy a: %w", context.DeadlineExceeded)
+		case "refused":
+			return nil, errors.New("envoy a: no such filter")
+		}
+		return func() { *steps = append(*steps, "retire for "+r.router.Snapshot().Hash) }, nil
+	}
+	return r, steps
+}
+
+func TestReload(t *testing.T) {
+	t.Parallel()
+	r, steps := newReloader(t)
+	apply := func(content string, wantErr string) {
+		t.Helper()
+		again, err := r.apply(t.Context(), []byte(content))
+		switch {
+		case wantErr == "" && err != nil:
+			t.Fatal(err)
+		case wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)):
+			t.Fatalf("error %v, want %q", err, wantErr)
+		}
+		if want := content == "unacknowledged"; (again > 0) != want {
+			t.Errorf("%s: again after %v", content, again)
+		}
+	}
+	apply("a", "")
+	apply("b", "")
+	for content, why := range map[string]string{
+		"broken": "policy.yaml:1:1: broken", "unacknowledged": "envoy a: context deadline exceeded", "refused": "no such filter",
+	} {
+		apply(content, why)
+		if got := r.router.Snapshot().Hash; got != "b" {
+			t.Errorf("after %s policy %q is in force", content, got)
+		}
+		if s := r.status(); s.Hash != "b" || !strings.Contains(s.Refused, why) || s.RefusedAt.IsZero() {
+			t.Errorf("after %s the status is %+v", content, s)
+		}
+	}
+	apply("b", "")
+	if s := r.status(); s.Refused != "" || s.Reloads != 2 || s.Failures != 3 || s.LoadedAt.IsZero() {
+		t.Errorf("status %+v", s)
+	}
+	slices.Sort((*steps)[4:])
+	want := []string{
+		"stage a while nothing", "retire for a", "stage b while a", "retire for b",
+		"stage refused while b", "stage unacknowledged while b",
+	}
+	if !slices.Equal(*steps, want) {
+		t.Errorf("steps %q\nwant %q", *steps, want)
+	}
+}
