@@ -115,15 +115,7 @@ func Rank(candidates []Candidate, mode Mode, bands Bands) int {
 			ranked++
 		}
 	}
-	var band float64
-	switch mode {
-	case ModeBalanced:
-		band = bands.Balanced
-	case ModeCost:
-		band = bands.Cost
-	case ModeDefault, ModeQuality, modeCount:
-	}
-	floor := float32(float64(best) * (1 - band))
+	floor := float32(float64(best) * (1 - bands.Of(mode)))
 	for i := range candidates {
 		c := &candidates[i]
 		c.InBand = c.Reason == ReasonNone && c.Estimate.Quality >= floor

@@ -24,6 +24,18 @@ type Bands struct {
 	Cost     float64
 }
 
+// Of returns the band of a mode; only the best will do in quality mode.
+func (b Bands) Of(m Mode) float64 {
+	switch m {
+	case ModeBalanced:
+		return b.Balanced
+	case ModeCost:
+		return b.Cost
+	case ModeDefault, ModeQuality, modeCount:
+	}
+	return 0
+}
+
 // Deployment is a named router endpoint: what clients put into model.
 type Deployment struct {
 	Name         string

@@ -1,0 +1,190 @@
+// Package explain turns a routing decision into something a person or a script
+// can read: every candidate with its figures, every model left out with its
+// reason, and the chain of attempts. It only reports; it decides nothing.
+package explain
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"wye/router"
+)
+
+// Report is one decision. Its JSON form is what wye explain --json prints.
+type Report struct {
+	Policy       string      `json:"policy"`    // snapshot hash
+	Predictor    string      `json:"predictor"` // version
+	Deployment   string      `json:"deployment"`
+	Mode         string      `json:"mode"`
+	Zone         string      `json:"zone"`
+	Band         float64     `json:"band"` // share of the best quality, see router.Bands
+	PromptTokens int         `json:"prompt_tokens"`
+	OutputCap    int         `json:"output_cap,omitempty"` // tokens
+	Needs        []string    `json:"needs,omitempty"`
+	Demand       []Demand    `json:"demand,omitempty"`
+	Candidates   []Candidate `json:"candidates"` // best choice first, then the eliminated
+	Chain        []Step      `json:"chain"`
+	Error        string      `json:"error,omitempty"` // why there is no chain
+}
+
+// Demand is how much a prompt asks for a skill, 0 to 1.
+type Demand struct {
+	Skill string  `json:"skill"`
+	Share float64 `json:"share"`
+}
+
+// Candidate is one model of the deployment's subset.
+type Candidate struct {
+	Model        string  `json:"model"`
+	Quality      float64 `json:"quality"`       // predicted probability of a good answer
+	Uncertainty  float64 `json:"uncertainty"`   // standard deviation of quality
+	OutputTokens float64 `json:"output_tokens"` // expected
+	CostUSD      float64 `json:"cost_usd"`      // expected
+	InBand       bool    `json:"in_band"`
+	Eliminated   string  `json:"eliminated,omitempty"` // why it cannot serve
+	Why          string  `json:"why"`                  // why it stands where it does
+	Prior        string  `json:"prior,omitempty"`      // where an untrained model's quality comes from
+}
+
+// Step is one attempt.
+type Step struct {
+	Model   string `json:"model"`
+	Backend string `json:"backend"`
+	Zone    string `json:"zone"`
+}
+
+// New reports on d, the outcome of routing req; routeErr is what Route
+// returned. d.Deployment is nil when the deployment does not exist.
+func New(d *router.Decision, req *router.Request, routeErr *router.Error) Report {
+	r := Report{
+		Policy: d.Snapshot.Hash, Deployment: string(req.Deployment), Mode: d.Mode.String(),
+		PromptTokens: req.PromptTokens, OutputCap: req.OutputCap,
+	}
+	if req.Needs != 0 {
+		r.Needs = strings.Split(req.Needs.String(), ",")
+	}
+	if routeErr != nil {
+		r.Error = routeErr.Error()
+	}
+	if d.Deployment == nil {
+		return r
+	}
+	r.Deployment, r.Zone, r.Predictor = d.Deployment.Name, d.Deployment.Zone, d.Deployment.Scorer.Version()
+	r.Band = d.Deployment.Bands.Of(d.Mode)
+	for i := range d.Candidates {
+		c := &d.Candidates[i]
+		m := &d.Snapshot.Models[c.Model]
+		r.Candidates = append(r.Candidates, Candidate{
+			Model: m.Name, Quality: float64(c.Estimate.Quality), Uncertainty: float64(c.Estimate.Uncertainty),
+			OutputTokens: float64(c.Estimate.OutputTokens), CostUSD: c.Cost, InBand: c.InBand,
+			Eliminated: elimination(c), Why: why(d, i), Prior: m.Prior,
+		})
+	}
+	for _, s := range d.Chain {
+		b := &d.Snapshot.Backends[s.Backend]
+		r.Chain = append(r.Chain, Step{Model: d.Snapshot.Models[s.Model].Name, Backend: b.Name, Zone: b.Zone})
+	}
+	return r
+}
+
+func elimination(c *router.Candidate) string {
+	if c.Lacks != 0 {
+		return fmt.Sprintf("%v: %v", c.Reason, c.Lacks)
+	}
+	return c.Reason.String()
+}
+
+// why says in one phrase why candidate i stands where it does.
+func why(d *router.Decision, i int) string {
+	c := &d.Candidates[i]
+	switch {
+	case c.Reason != router.ReasonNone:
+		return "eliminated: " + elimination(c)
+	case i == 0 && d.Mode == router.ModeQuality:
+		return "chosen: best predicted quality"
+	case i == 0:
+		return "chosen: cheapest within the band of the best"
+	case c.InBand && d.Mode == router.ModeQuality:
+		return "as good as the best, dearer"
+	case c.InBand:
+		return "within the band, dearer"
+	case d.Mode == router.ModeQuality:
+		return "below the best"
+	default:
+		return "below the band"
+	}
+}
+
+// WriteJSON writes the report as indented JSON.
+func (r *Report) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
+
+// WriteTable writes the report for a person.
+func (r *Report) WriteTable(w io.Writer) error {
+	if r.Predictor == "" {
+		_, err := fmt.Fprintf(w, "no decision: %s\n", r.Error)
+		return err
+	}
+	zone := r.Zone
+	if zone == "" {
+		zone = router.ZoneGlobal
+	}
+	fmt.Fprintf(w, "deployment %s · mode %s (band %.1f%%) · zone %s · policy %s · predictor %s\n",
+		r.Deployment, r.Mode, 100*r.Band, zone, r.Policy, r.Predictor)
+	fmt.Fprintf(w, "prompt about %d tokens", r.PromptTokens)
+	if r.OutputCap > 0 {
+		fmt.Fprintf(w, " · output at most %d", r.OutputCap)
+	}
+	if len(r.Needs) > 0 {
+		fmt.Fprintf(w, " · needs %s", strings.Join(r.Needs, ", "))
+	}
+	if len(r.Demand) > 0 {
+		var asks []string
+		for _, d := range r.Demand {
+			asks = append(asks, fmt.Sprintf("%s %.0f%%", d.Skill, 100*d.Share))
+		}
+		fmt.Fprintf(w, "\nasks for %s", strings.Join(asks, ", "))
+	}
+	fmt.Fprint(w, "\n\n")
+	if len(r.Candidates) > 0 {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "MODEL\tQUALITY\tOUTPUT\tCOST\tWHY")
+		priors := false
+		for _, c := range r.Candidates {
+			name := c.Model
+			if c.Prior != "" {
+				name, priors = name+"*", true
+			}
+			if c.Eliminated != "" {
+				fmt.Fprintf(t, "%s\t\t\t\t%s\n", name, c.Why)
+				continue
+			}
+			fmt.Fprintf(t, "%s\t%.3f ±%.3f\t%.0f tokens\t$%.6f\t%s\n", name, c.Quality, c.Uncertainty, c.OutputTokens, c.CostUSD, c.Why)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		if priors {
+			fmt.Fprintln(w)
+			for _, c := range r.Candidates {
+				if c.Prior != "" {
+					fmt.Fprintf(w, "* %s: %s\n", c.Model, c.Prior)
+				}
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	for i, s := range r.Chain {
+		fmt.Fprintf(w, "attempt %d  %s at %s (%s)\n", i+1, s.Model, s.Backend, s.Zone)
+	}
+	if r.Error != "" {
+		fmt.Fprintf(w, "no decision: %s\n", r.Error)
+	}
+	return nil
+}
