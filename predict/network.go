@@ -1,0 +1,60 @@
+package predict
+
+// Bounds of the networks, so that one call's memory has a fixed size.
+const (
+	maxTasks   = 512
+	maxHidden  = 256
+	maxItemOut = 64
+	// topTasks is how many of the likeliest tasks an estimate is mixed from.
+	topTasks = 8
+)
+
+// layer computes out[i] = w[i]·in + bias for rows of len(in)+1 weights.
+func layer(w, in, out []float32) {
+	n := len(in)
+	for i := range out {
+		row := w[i*(n+1):][: n+1 : n+1]
+		out[i] = dot(in, row) + row[n]
+	}
+}
+
+func relu(x []float32) {
+	for i, v := range x {
+		x[i] = max(v, 0)
+	}
+}
+
+// mixture is a short list of likely tasks with probabilities that sum to one.
+type mixture struct {
+	task  [topTasks]int
+	share [topTasks]float32
+	n     int
+}
+
+// softTop turns logits, which it overwrites, into the mixture of their
+// likeliest entries.
+func (m *mixture) softTop(logits []float32) {
+	m.n = 0
+	for i, v := range logits {
+		if m.n == topTasks && v <= m.share[m.n-1] {
+			continue
+		}
+		if m.n < topTasks {
+			m.n++
+		}
+		j := m.n - 1
+		for ; j > 0 && m.share[j-1] < v; j-- {
+			m.share[j], m.task[j] = m.share[j-1], m.task[j-1]
+		}
+		m.share[j], m.task[j] = v, i
+	}
+	top := m.share[0]
+	var sum float32
+	for i := range m.share[:m.n] {
+		m.share[i] = exp32(m.share[i] - top)
+		sum += m.share[i]
+	}
+	for i := range m.share[:m.n] {
+		m.share[i] /= sum
+	}
+}

@@ -1,0 +1,240 @@
+package predict
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Predictor estimates models for prompts. It is immutable and safe for
+// concurrent use.
+type Predictor struct {
+	w       *Weights
+	encoder encoder
+	models  map[string]*ability
+	scratch sync.Pool
+}
+
+// ability is what the predictor knows of one model; predictors and the values
+// of Model share it.
+type ability struct {
+	name       string
+	bias       float32
+	axes       []float32
+	average    float32 // prompt-blind logit relative to the level
+	residual   []float32
+	variance   []float32
+	spread     float32 // extra standard deviation in logits
+	lengthBias float32
+	lengthAxes []float32
+	lengthTask []float32
+	local      *local // nil unless calibrated
+}
+
+// Model is a resolved model, cheap to copy. The zero Model is not valid; a
+// Model belongs to the Predictor that made it.
+type Model struct{ a *ability }
+
+// Name is the model's name.
+func (m Model) Name() string { return m.a.name }
+
+// New builds a predictor from w, which the caller must not change afterwards.
+func New(w *Weights) (*Predictor, error) {
+	if err := w.check(); err != nil {
+		return nil, fmt.Errorf("new predictor: %w", err)
+	}
+	p := &Predictor{
+		w:       w,
+		encoder: encoder{rows: w.Rows, idf: w.IDF, scale: w.RowScale, idfUnit: w.IDFUnit},
+		models:  make(map[string]*ability, len(w.Models)),
+	}
+	p.scratch.New = func() any { return new(scratch) }
+	tasks := len(w.Tasks)
+	for i, name := range w.Models {
+		p.models[name] = &ability{
+			name:       name,
+			bias:       w.Bias[i],
+			axes:       w.Ability[i*w.Axes:][:w.Axes],
+			average:    w.Average[i],
+			residual:   w.Residual[i*tasks:][:tasks],
+			variance:   w.Variance[i*tasks:][:tasks],
+			lengthBias: w.LengthBias[i],
+			lengthAxes: w.LengthAxes[i*w.LengthAxesSize:][:w.LengthAxesSize],
+			lengthTask: w.LengthTask[i*tasks:][:tasks],
+		}
+	}
+	return p, nil
+}
+
+// Load decodes a weights file; see Weights.UnmarshalBinary for its errors. The
+// predictor keeps views of b.
+func Load(b []byte) (*Predictor, error) {
+	var w Weights
+	if err := w.UnmarshalBinary(b); err != nil {
+		return nil, err
+	}
+	return New(&w)
+}
+
+// Version names the weights, as deployments pin them.
+func (p *Predictor) Version() string { return p.w.Version }
+
+// Models returns the names of the models in the training data, sorted.
+func (p *Predictor) Models() []string {
+	return slices.Sorted(slices.Values(p.w.Models))
+}
+
+// Model returns the model that was trained under name.
+func (p *Predictor) Model(name string) (Model, bool) {
+	a, ok := p.models[name]
+	return Model{a}, ok
+}
+
+// scratch is the memory of one call.
+type scratch struct {
+	grams      grams
+	embedding  [Dim]float32
+	part       [Dim]float32
+	in         [Width]float32
+	hidden     [maxHidden]float32
+	taskLogits [maxTasks]float32
+	item       [maxItemOut]float32
+	tasks      mixture
+	trust      float32
+	familiar   float32
+}
+
+// Predict writes an estimate for models[i] to out[i]; out must be at least as
+// long as models. It allocates nothing, and the same input gives the same bits
+// on every architecture.
+func (p *Predictor) Predict(in *Input, models []Model, out []Output) {
+	s := p.scratch.Get().(*scratch)
+	p.read(in, s)
+	for i, m := range models {
+		out[i] = p.estimate(s, m.a)
+	}
+	p.scratch.Put(s)
+}
+
+// Shares of the parts of a conversation in its embedding, relative to the last
+// user turn. Small, so that a long system prompt cannot drown the question.
+const (
+	systemShare  = 0.15
+	historyShare = 0.25
+)
+
+// read turns the prompt into everything about it that estimates need.
+func (p *Predictor) read(in *Input, s *scratch) {
+	w := p.w
+	p.encoder.raw(in, s)
+	for i := range s.in {
+		v := float32((s.in[i] - w.Mean[i]) * w.InvStd[i])
+		s.in[i] = min(max(v, -InputClip), InputClip)
+	}
+	layer(w.TaskHidden, s.in[:], s.hidden[:w.Hidden])
+	relu(s.hidden[:w.Hidden])
+	logits := s.taskLogits[:len(w.Tasks)]
+	layer(w.TaskOut, s.hidden[:w.Hidden], logits)
+	s.tasks.softTop(logits)
+	layer(w.ItemHidden, s.in[:], s.hidden[:w.ItemHiddenSize])
+	relu(s.hidden[:w.ItemHiddenSize])
+	layer(w.ItemOut, s.hidden[:w.ItemHiddenSize], s.item[:2+w.Axes+w.LengthAxesSize])
+	s.trust = p.trust(s, in)
+}
+
+// raw writes the networks' input before standardisation to s.in, with the
+// embedding and familiarity it has on the way.
+func (e *encoder) raw(in *Input, s *scratch) {
+	g := &s.grams
+	g.readUser(in.User)
+	s.familiar = e.embed(g, &s.embedding)
+	g.facts(s.in[Dim:])
+	e.mix(s, head(in.System, maxSystem), systemShare)
+	e.mix(s, tail(in.History, maxHistory), historyShare)
+	copy(s.in[:Dim], s.embedding[:])
+}
+
+// Encode writes the networks' input for in, before standardisation, to x, which
+// has length Width, and returns how familiar the prompt's n-grams are to the
+// table, 0 to 1. Only the n-gram table of w is used. For training.
+func (w *Weights) Encode(in *Input, x []float32) (familiar float32) {
+	e := encoder{rows: w.Rows, idf: w.IDF, scale: w.RowScale, idfUnit: w.IDFUnit}
+	s := encodeScratch.Get().(*scratch)
+	defer encodeScratch.Put(s)
+	e.raw(in, s)
+	copy(x, s.in[:])
+	return s.familiar
+}
+
+var encodeScratch = sync.Pool{New: func() any { return new(scratch) }}
+
+// InputClip bounds the standardised input of the networks.
+const InputClip = 4
+
+// mix adds a share of text's embedding to the prompt's.
+func (e *encoder) mix(s *scratch, text []byte, share float32) {
+	if len(text) == 0 {
+		return
+	}
+	s.grams.read(text, nil)
+	if e.embed(&s.grams, &s.part) == 0 {
+		return
+	}
+	var norm float32
+	for i, v := range s.part {
+		s.embedding[i] += float32(v * share)
+		norm += float32(s.embedding[i] * s.embedding[i])
+	}
+	if norm > 0 {
+		inv := 1 / sqrt32(norm)
+		for i := range s.embedding {
+			s.embedding[i] = float32(s.embedding[i] * inv)
+		}
+	}
+}
+
+// trust says how far the prompt may move an estimate, 0 to 1.
+func (p *Predictor) trust(s *scratch, in *Input) float32 {
+	if in.Images > 0 || in.ToolCount > 0 {
+		return 0 // the training data has neither
+	}
+	g := &p.w.Guard
+	if g.High <= g.Low {
+		return 1
+	}
+	return min(max((s.familiar-g.Low)/(g.High-g.Low), 0), 1)
+}
+
+// estimate mixes what is known of one model for the prompt that s was read
+// from.
+func (p *Predictor) estimate(s *scratch, a *ability) Output {
+	w := p.w
+	level := s.item[0]
+	theta := s.item[1:][:w.Axes]
+	deviation := a.bias + dot(a.axes, theta)
+	length := a.lengthBias + s.item[1+w.Axes] + dot(a.lengthAxes, s.item[2+w.Axes:])
+	var variance float32
+	for i, t := range s.tasks.task[:s.tasks.n] {
+		share := s.tasks.share[i]
+		deviation += float32(share * a.residual[t])
+		variance += float32(share * a.variance[t])
+		length += float32(share * a.lengthTask[t])
+	}
+	trust, doubt := s.trust, 1-s.trust
+	logit := float32(trust*(level+deviation)) + float32(doubt*(w.Level+a.average))
+	spread := float32(doubt*w.Guard.Spread) + a.spread
+	variance += float32(spread * spread)
+	if a.local != nil {
+		logit, variance = a.local.adjust(&s.embedding, logit, variance)
+	}
+	q := sigmoid(float32(logit / w.Temperature))
+	return Output{
+		Quality:      q,
+		Uncertainty:  min(float32(float32(q*(1-q))*sqrt32(variance)), 0.5),
+		OutputTokens: min(max(exp32(length), 1), maxOutputTokens),
+		Guarded:      trust < w.Guard.Threshold && a.local == nil,
+	}
+}
+
+// maxOutputTokens bounds the expected length of an answer.
+const maxOutputTokens = 65536
