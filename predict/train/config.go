@@ -1,0 +1,75 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Config are the settings of a training run.
+type Config struct {
+	Version string `json:"version"` // name of the weights, e.g. 2026-11-25.1
+	Seed    uint64 `json:"seed"`
+
+	SVDIterations int `json:"svd_iterations"`
+
+	TaskHidden  int     `json:"task_hidden"`
+	TaskEpochs  int     `json:"task_epochs"`
+	ItemHidden  int     `json:"item_hidden"`
+	ItemEpochs  int     `json:"item_epochs"`
+	Axes        int     `json:"axes"`
+	LengthAxes  int     `json:"length_axes"`
+	Dropout     float64 `json:"dropout"`
+	Decay       float64 `json:"decay"`        // weight decay of the networks
+	AxisDecay   float64 `json:"axis_decay"`   // of abilities
+	LearnRate   float64 `json:"learn_rate"`   // Adam's, falling to zero over the run
+	Batch       int     `json:"batch"`        // prompts a step
+	ResidualVar float64 `json:"residual_var"` // prior variance of a task's residual, logits²
+}
+
+// DefaultConfig are the settings of the weights that ship.
+func DefaultConfig() Config {
+	return Config{
+		Version: "2026-11-25.1", Seed: 1, SVDIterations: 3,
+		TaskHidden: 96, TaskEpochs: 10, ItemHidden: 128, ItemEpochs: 10, Axes: 16, LengthAxes: 4,
+		Dropout: 0.3, Decay: 1e-3, AxisDecay: 1e-2, LearnRate: 2e-3, Batch: 64, ResidualVar: 0.25,
+	}
+}
+
+// ParseConfig reads settings as JSON over the defaults; an unknown field is an
+// error.
+func ParseConfig(b []byte) (Config, error) {
+	c := DefaultConfig()
+	in := json.NewDecoder(bytes.NewReader(b))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("parse training configuration: %w", err)
+	}
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("parse training configuration: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Config) check() error {
+	var errs []error
+	positive := func(name string, ok bool) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s is out of range", name))
+		}
+	}
+	positive("version", c.Version != "")
+	positive("svd_iterations", c.SVDIterations > 0)
+	positive("task_hidden", c.TaskHidden > 0 && c.TaskHidden <= 256)
+	positive("item_hidden", c.ItemHidden > 0 && c.ItemHidden <= 256)
+	positive("task_epochs", c.TaskEpochs > 0)
+	positive("item_epochs", c.ItemEpochs > 0)
+	positive("axes", c.Axes > 0 && c.LengthAxes > 0 && c.Axes+c.LengthAxes <= 62)
+	positive("dropout", c.Dropout >= 0 && c.Dropout < 1)
+	positive("decay", c.Decay >= 0 && c.AxisDecay >= 0)
+	positive("learn_rate", c.LearnRate > 0)
+	positive("batch", c.Batch > 0)
+	positive("residual_var", c.ResidualVar > 0)
+	return errors.Join(errs...)
+}
