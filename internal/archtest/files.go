@@ -1,0 +1,156 @@
+package archtest
+
+import (
+	"fmt"
+	"go/ast"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// MaxLines bounds a hand-written file, so that it can be read in one sitting.
+const MaxLines = 500
+
+// vague are package names that say nothing of what a package is about.
+var vague = []string{
+	"base", "common", "core", "global", "helper", "helpers", "impl", "lib", "manager", "misc", "shared", "types", "util", "utils",
+}
+
+var (
+	getter   = regexp.MustCompile(`^Get[A-Z]`)
+	suffix   = regexp.MustCompile(`.(Impl|Manager|Helper|Utils?)$`)
+	leftover = regexp.MustCompile(`\b(TODO|FIXME|` + "XX" + `X|HACK)\b`)
+)
+
+// CheckFiles returns one line for each breach of the rules on hand-written
+// files and on the packages they form.
+func CheckFiles(module string, files []File) []string {
+	var faults []string
+	fault := func(f *File, format string, a ...any) {
+		faults = append(faults, f.Path+": "+fmt.Sprintf(format, a...))
+	}
+	for i := range files {
+		f := &files[i]
+		if f.Generated {
+			continue
+		}
+		if f.Lines > MaxLines {
+			fault(f, "%d lines, at most %d: one idea a file", f.Lines, MaxLines)
+		}
+		if slices.Contains(vague, strings.TrimSuffix(f.Package, "_test")) {
+			fault(f, "package name %s says nothing of what it is about", f.Package)
+		}
+		if slices.Contains(f.Imports, "C") {
+			fault(f, "cgo: the binary is static")
+		}
+		for _, c := range f.AST.Comments {
+			if mark := leftover.FindString(c.Text()); mark != "" {
+				fault(f, "%s left in a comment: do it or file an issue", mark)
+			}
+		}
+		for _, name := range declared(f.AST) {
+			if getter.MatchString(name) || suffix.MatchString(name) {
+				fault(f, "name %s: say what it is, without Get, Impl, Manager, Helper or Util", name)
+			}
+		}
+		if f.Test && skips(f.AST) {
+			fault(f, "skips a test: a test that may not run proves nothing")
+		}
+	}
+	return append(faults, checkPackages(module, files)...)
+}
+
+// checkPackages checks what holds for a package as a whole: exactly one
+// package doc, and a leak check where it starts goroutines.
+func checkPackages(module string, files []File) []string {
+	type state struct {
+		docs, started []string
+		leakChecked   bool
+		handWritten   bool
+	}
+	packages := map[string]*state{}
+	var order []string
+	for i := range files {
+		f := &files[i]
+		dir := f.Dir(module)
+		p := packages[dir]
+		if p == nil {
+			p = &state{}
+			packages[dir] = p
+			order = append(order, dir)
+		}
+		if f.Test {
+			p.leakChecked = p.leakChecked || slices.Contains(f.Imports, "go.uber.org/goleak")
+			continue
+		}
+		if f.Generated {
+			continue
+		}
+		p.handWritten = true
+		if f.Doc != "" {
+			p.docs = append(p.docs, path.Base(f.Path))
+		}
+		if starts(f.AST) {
+			p.started = append(p.started, path.Base(f.Path))
+		}
+	}
+	slices.Sort(order)
+	var faults []string
+	for _, dir := range order {
+		p := packages[dir]
+		if p.handWritten && len(p.docs) != 1 {
+			faults = append(faults, fmt.Sprintf("%s: %d package docs %v, want exactly one", dir, len(p.docs), p.docs))
+		}
+		if len(p.started) > 0 && !p.leakChecked {
+			faults = append(faults, fmt.Sprintf("%s: %v start goroutines, but no test uses goleak", dir, p.started))
+		}
+	}
+	return faults
+}
+
+// declared lists the names of top-level functions, methods and types.
+func declared(f *ast.File) []string {
+	var names []string
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			names = append(names, d.Name.Name)
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				if t, ok := s.(*ast.TypeSpec); ok {
+					names = append(names, t.Name.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// starts reports whether f has a go statement.
+func starts(f *ast.File) bool {
+	found := false
+	ast.Inspect(f, func(n ast.Node) bool {
+		_, ok := n.(*ast.GoStmt)
+		found = found || ok
+		return !found
+	})
+	return found
+}
+
+// skips reports whether f calls Skip, SkipNow or Skipf.
+func skips(f *ast.File) bool {
+	found := false
+	ast.Inspect(f, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if sel, ok := call.Fun.(*ast.SelectorExpr); ok {
+				switch sel.Sel.Name {
+				case "Skip", "SkipNow", "Skipf":
+					found = true
+				}
+			}
+		}
+		return !found
+	})
+	return found
+}
