@@ -139,7 +139,23 @@ func (p *Predictor) read(in *Input, s *scratch) {
 	layer(w.ItemHidden, s.in[:], s.hidden[:w.ItemHiddenSize])
 	relu(s.hidden[:w.ItemHiddenSize])
 	layer(w.ItemOut, s.hidden[:w.ItemHiddenSize], s.item[:2+w.Axes+w.LengthAxesSize])
+	p.shrinkToTask(s)
 	s.trust = p.trust(s, in)
+}
+
+// shrinkToTask moves the level and the demands towards those of the tasks.
+func (p *Predictor) shrinkToTask(s *scratch) {
+	w := p.w
+	n := 1 + w.Axes
+	within := w.WithinLevel
+	for k := range n {
+		var mean float32
+		for i, t := range s.tasks.task[:s.tasks.n] {
+			mean += float32(s.tasks.share[i] * w.TaskItem[t*n+k])
+		}
+		s.item[k] = mean + float32(within*(s.item[k]-mean))
+		within = w.Within
+	}
 }
 
 // raw writes the networks' input before standardisation to s.in, with the

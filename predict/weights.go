@@ -36,7 +36,7 @@ type Weights struct {
 	LengthBias   []float32 // Models: natural logarithm of tokens
 	LengthAxes   []float32 // Models x LengthAxes
 	LengthTask   []float32 // Models x Tasks: log tokens beyond the network's
-	TaskCentre   []float32 // Tasks x Dim: mean embedding
+	TaskItem     []float32 // Tasks x (1+Axes): mean level and demands
 	SkillOfTask  []float32 // Tasks x Skills: share of each skill in a task
 	AbilitySkill []float32 // Skills x 1: slope of logit by skill score
 }
@@ -60,6 +60,10 @@ type Header struct {
 
 	Level       float32 `json:"level"`       // mean item level, in logits
 	Temperature float32 `json:"temperature"` // divides the logits
+	// WithinLevel and Within scale how far a prompt's level and demands may
+	// differ from those of its task, 0 to 1.
+	WithinLevel float32 `json:"within_level"`
+	Within      float32 `json:"within"`
 	Guard       Guard   `json:"guard"`
 }
 
@@ -113,7 +117,7 @@ func (w *Weights) tensors() []tensor {
 		{"length bias", &w.LengthBias, m},
 		{"length axes", &w.LengthAxes, m * w.LengthAxesSize},
 		{"length by task", &w.LengthTask, m * t},
-		{"task centres", &w.TaskCentre, t * Dim},
+		{"demands by task", &w.TaskItem, t * (1 + w.Axes)},
 		{"skills by task", &w.SkillOfTask, t * s},
 		{"skill slopes", &w.AbilitySkill, s},
 	}

@@ -28,8 +28,9 @@ type run struct {
 }
 
 // Fit trains on the training split of data and reports progress, a line a
-// stage, to log.
-func Fit(data *Data, config Config, log io.Writer) (*predict.Weights, error) {
+// stage, to log. With table, the n-gram table is taken from there instead of
+// fitted, which saves most of the time and keeps embeddings comparable.
+func Fit(data *Data, config Config, table *predict.Weights, log io.Writer) (*predict.Weights, error) {
 	if err := config.check(); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
@@ -42,16 +43,20 @@ func Fit(data *Data, config Config, log io.Writer) (*predict.Weights, error) {
 	w.Models = data.Models
 	w.Hidden, w.ItemHiddenSize, w.Axes, w.LengthAxesSize = config.TaskHidden, config.ItemHidden, config.Axes, config.LengthAxes
 
-	r.say("n-gram table from %d prompts", len(r.prompts))
 	texts := make([]string, len(r.prompts))
 	for i, p := range r.prompts {
 		texts[i] = data.Prompts[p].Text
 	}
-	balance := make([]float64, len(texts))
-	for i := range balance {
-		balance[i] = math.Sqrt(r.weight[i])
+	if table != nil {
+		w.Rows, w.IDF, w.RowScale, w.IDFUnit = table.Rows, table.IDF, table.RowScale, table.IDFUnit
+	} else {
+		r.say("n-gram table from %d prompts", len(r.prompts))
+		balance := make([]float64, len(texts))
+		for i := range balance {
+			balance[i] = math.Sqrt(r.weight[i])
+		}
+		fitTable(w, texts, balance, config.SVDIterations, r.rng(1))
 	}
-	fitTable(w, texts, balance, config.SVDIterations, r.rng(1))
 	r.standardise(texts)
 
 	r.say("networks: %d tasks, %d models", len(w.Tasks), len(w.Models))
@@ -67,7 +72,7 @@ func Fit(data *Data, config Config, log io.Writer) (*predict.Weights, error) {
 	r.fitResiduals()
 	r.fitAverages()
 	r.fitGuard()
-	w.Temperature = 1
+	w.Temperature, w.WithinLevel, w.Within = 1, 1, 1
 	return w, nil
 }
 

@@ -27,6 +27,9 @@ type Pool struct {
 	// Area is the area between the cost-quality curve and the random-mix hull of
 	// single models over log cost, as a share of the oracle's.
 	Area float64
+	// LookupArea is the same for a table of each model's mean score by task that
+	// is told the true task, which serving is not.
+	LookupArea float64
 	// LengthR2 is the share of the variance of log output tokens explained.
 	LengthR2 float64
 }
@@ -59,6 +62,7 @@ type row struct {
 	cost     []float64 // measured
 	quality  []float64 // predicted
 	expected []float64 // predicted cost
+	lookup   []float64 // mean score of the true task
 }
 
 // proxyTokens stands for the output where a source reports no tokens.
@@ -75,14 +79,14 @@ func Measure(p *predict.Predictor, d *Data, split string) []Pool {
 		}
 	}
 	answers := answersByPrompt(d)
-	blind := blindMeans(d)
+	means := newBlind(d)
 	sources := make([]string, 0, len(bySource))
 	for s := range bySource {
 		sources = append(sources, s)
 	}
 	slices.Sort(sources)
 	for _, source := range sources {
-		pools = append(pools, measurePool(p, d, source, bySource[source], answers, blind[source]))
+		pools = append(pools, measurePool(p, d, source, bySource[source], answers, means))
 	}
 	return pools
 }
@@ -100,29 +104,57 @@ func answersByPrompt(d *Data) [][]Outcome {
 	return out
 }
 
-// blindMeans are the mean scores of each source's models in the training split.
-func blindMeans(d *Data) map[string][]float64 {
-	sum, n := map[string][]float64{}, map[string][]float64{}
+// blind are mean scores in the training split: of each source's models, and of
+// its tasks' models, shrunk towards the source's.
+type blind struct {
+	source map[string][]mean
+	task   map[[2]string][]mean
+}
+
+type mean struct{ sum, n float64 }
+
+func newBlind(d *Data) *blind {
+	b := &blind{map[string][]mean{}, map[[2]string][]mean{}}
 	for _, o := range d.Outcomes {
 		p := &d.Prompts[o.Prompt]
 		if p.Split != SplitTrain {
 			continue
 		}
-		if sum[p.Source] == nil {
-			sum[p.Source], n[p.Source] = make([]float64, len(d.Models)), make([]float64, len(d.Models))
+		key := [2]string{p.Source, p.Task}
+		if b.source[p.Source] == nil {
+			b.source[p.Source] = make([]mean, len(d.Models))
 		}
-		sum[p.Source][o.Model] += float64(o.Score)
-		n[p.Source][o.Model]++
-	}
-	for s := range sum {
-		for m := range sum[s] {
-			sum[s][m] = (sum[s][m] + 0.5) / (n[s][m] + 1)
+		if b.task[key] == nil {
+			b.task[key] = make([]mean, len(d.Models))
+		}
+		for _, m := range []*mean{&b.source[p.Source][o.Model], &b.task[key][o.Model]} {
+			m.sum += float64(o.Score)
+			m.n++
 		}
 	}
-	return sum
+	return b
 }
 
-func measurePool(p *predict.Predictor, d *Data, source string, prompts []int, answers [][]Outcome, blind []float64) Pool {
+// prior is the model's mean score in the source; one half where there is none.
+func (b *blind) prior(source string, model int) float64 {
+	if b.source[source] == nil {
+		return 0.5
+	}
+	m := b.source[source][model]
+	return (m.sum + 0.5) / (m.n + 1)
+}
+
+// mean is the model's mean score in the prompt's task, with five prompts' worth
+// of its mean in the source.
+func (b *blind) mean(p *Prompt, model int) float64 {
+	prior := b.prior(p.Source, model)
+	if t := b.task[[2]string{p.Source, p.Task}]; t != nil {
+		return (t[model].sum + 5*prior) / (t[model].n + 5)
+	}
+	return prior
+}
+
+func measurePool(p *predict.Predictor, d *Data, source string, prompts []int, answers [][]Outcome, means *blind) Pool {
 	pool := Pool{Source: source, Prompts: len(prompts)}
 	predicted := map[int][]predict.Output{}
 	byModel := map[int][][2]float64{}
@@ -145,9 +177,7 @@ func measurePool(p *predict.Predictor, d *Data, source string, prompts []int, an
 		for j, o := range answers[i] {
 			q, y := float64(out[j].Quality), float64(o.Score)
 			pool.LogLoss += crossEntropy(q, y)
-			if blind != nil {
-				pool.Blind += crossEntropy(blind[o.Model], y)
-			}
+			pool.Blind += crossEntropy(means.prior(source, o.Model), y)
 			b := &bins[min(int(q*10), 9)]
 			b[0]++
 			b[1] += q
@@ -175,7 +205,7 @@ func measurePool(p *predict.Predictor, d *Data, source string, prompts []int, an
 		pool.LengthR2 = 1 - lengthError/max(lengthSquare-lengthSum*lengthSum/lengths, 1e-9)
 	}
 	pool.AUC = meanAUC(byModel)
-	g := newGrid(d, prompts, answers, predicted)
+	g := newGrid(d, prompts, answers, predicted, means)
 	pool.Models = len(g.models)
 	if len(g.models) > 1 && len(g.rows) > 0 {
 		g.judge(&pool, d)
@@ -231,7 +261,7 @@ func meanAUC(byModel map[int][][2]float64) float64 {
 
 // newGrid keeps the priced models that answered at least nine tenths of the
 // prompts, and the prompts that all of them answered.
-func newGrid(d *Data, prompts []int, answers [][]Outcome, predicted map[int][]predict.Output) *grid {
+func newGrid(d *Data, prompts []int, answers [][]Outcome, predicted map[int][]predict.Output, means *blind) *grid {
 	answered, billed := make([]int, len(d.Models)), make([]int, len(d.Models))
 	anyBilled := false
 	for _, i := range prompts {
@@ -273,6 +303,7 @@ func newGrid(d *Data, prompts []int, answers [][]Outcome, predicted map[int][]pr
 			r.cost = append(r.cost, cost)
 			r.quality = append(r.quality, float64(predicted[i][at].Quality))
 			r.expected = append(r.expected, expected)
+			r.lookup = append(r.lookup, means.mean(&d.Prompts[i], m))
 		}
 		if len(r.score) == len(g.models) {
 			g.rows = append(g.rows, r)
@@ -338,12 +369,15 @@ func (g *grid) judge(pool *Pool, d *Data) {
 	pool.Quality = choice(g.achieve(func(r *row) int { return withinBand(r, 0) }))
 	pool.Balanced = choice(g.achieve(func(r *row) int { return withinBand(r, BandBalanced) }))
 	pool.Cost = choice(g.achieve(func(r *row) int { return withinBand(r, BandCost) }))
-	var router, oracle []point
+	var router, oracle, lookup []point
 	for e := -2.0; e <= 7; e += 0.125 {
 		lambda := math.Pow(10, e)
 		router = append(router, g.achieve(func(r *row) int { return weighed(r.quality, r.expected, lambda) }))
+		lookup = append(lookup, g.achieve(func(r *row) int { return weighed(r.lookup, r.expected, lambda) }))
 		oracle = append(oracle, g.achieve(func(r *row) int { return weighed(r.score, r.cost, lambda) }))
 	}
 	from, to := hull[0].cost, hull[len(hull)-1].cost
-	pool.Area = areaAbove(router, hull, from, to) / max(areaAbove(oracle, hull, from, to), 1e-12)
+	all := max(areaAbove(oracle, hull, from, to), 1e-12)
+	pool.Area = areaAbove(router, hull, from, to) / all
+	pool.LookupArea = areaAbove(lookup, hull, from, to) / all
 }

@@ -42,7 +42,18 @@ func (r *run) fitResiduals() {
 		w.Residual[i], w.Variance[i] = float32(mean), float32(variance)
 		w.LengthTask[i] = float32(c.error / (c.n + 5))
 	}
-	w.TaskCentre = make([]float32, tasks*predict.Dim)
+	w.TaskItem = make([]float32, tasks*(1+axes))
+	count := make([]float32, tasks)
+	for i, x := range r.x {
+		r.item.forward(x, out, nil)
+		axpy(1, out[:1+axes], w.TaskItem[r.task[i]*(1+axes):])
+		count[r.task[i]]++
+	}
+	for t, n := range count {
+		for k := range 1 + axes {
+			w.TaskItem[t*(1+axes)+k] /= n
+		}
+	}
 }
 
 // posterior is the mode and the variance (Laplace) of a shift of the logits
@@ -66,24 +77,11 @@ func posterior(logits, scores []float32, prior float64) (shift, variance float64
 // counting once, of what the model is above the prompt's level.
 func (r *run) fitAverages() {
 	w := r.w
-	tasks, axes, stride := len(w.Tasks), r.config.Axes, r.stride()
-	theta := make([]float64, tasks*axes)
-	count := make([]float64, tasks)
+	tasks, axes := len(w.Tasks), r.config.Axes
 	var level float64
-	out := make([]float32, stride)
-	levels := make([]float64, tasks)
-	for i, x := range r.x {
-		r.item.forward(x, out, nil)
-		t := r.task[i]
-		count[t]++
-		levels[t] += float64(out[0])
-		for k := range axes {
-			theta[t*axes+k] += float64(out[1+k])
-		}
-	}
 	w.Average = make([]float32, len(w.Models))
 	for t := range tasks {
-		level += levels[t] / count[t] / float64(tasks)
+		level += float64(w.TaskItem[t*(1+axes)]) / float64(tasks)
 	}
 	w.Level = float32(level)
 	for m := range w.Models {
@@ -91,7 +89,7 @@ func (r *run) fitAverages() {
 		for t := range tasks {
 			d := float64(w.Bias[m]) + float64(w.Residual[m*tasks+t])
 			for k := range axes {
-				d += float64(w.Ability[m*axes+k]) * theta[t*axes+k] / count[t]
+				d += float64(w.Ability[m*axes+k]) * float64(w.TaskItem[t*(1+axes)+1+k])
 			}
 			sum += d
 		}
