@@ -56,6 +56,37 @@ const (
 	KeyMaxTokensField = "max_tokens_field" // name of the output cap
 )
 
+// HeaderMaxRetries is how the ext_proc server tells Envoy that a chain has fewer
+// steps than the deployment's route has attempts: it sets it to the number of
+// steps after the first. Clients cannot: Envoy removes theirs (EnvoyHeaders),
+// and removes it again before a request leaves for a provider.
+const HeaderMaxRetries = "x-envoy-max-retries"
+
+// EnvoyHeaders are request headers by which a client could change how Envoy's
+// router retries, times out or names a request. Envoy removes client-sent ones.
+var EnvoyHeaders = []string{
+	HeaderMaxRetries, "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-retriable-status-codes",
+	"x-envoy-retriable-header-names", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms",
+	"x-envoy-upstream-rq-timeout-alt-response", "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-stream-duration-ms",
+	"x-envoy-hedge-on-per-try-timeout", "x-envoy-expected-rq-timeout-ms", "x-envoy-is-timeout-retry",
+	"x-envoy-decorator-operation", "x-envoy-original-path", "x-envoy-original-host", "x-envoy-attempt-count",
+	"x-envoy-internal", "x-envoy-force-trace", "x-envoy-ip-tags",
+}
+
+// Initial gRPC metadata of the ext_proc stream that a fallback cluster opens per
+// attempt: all that the upstream step needs to rewrite a body. MetadataSendAs is
+// always there and tells the step from the first one, which has none of these.
+const (
+	MetadataSendAs         = "wye-send-as"          // value of the body's model field
+	MetadataDrop           = "wye-drop"             // comma-separated request fields to remove; absent: none
+	MetadataMaxTokensField = "wye-max-tokens-field" // name of the output cap; absent: either
+)
+
+// CodeDetails starts ImmediateResponse.details of every error that the ext_proc
+// server words itself, so that Envoy's local_reply_config leaves it as it is.
+// What follows must have no spaces.
+const CodeDetails = "wye"
+
 // Names of Envoy resources.
 const (
 	ListenerName      = "wye"
