@@ -36,6 +36,8 @@ const (
 	Capability_json_schema            Capability = 4
 	Capability_pdf                    Capability = 5
 	Capability_audio                  Capability = 6
+	// Nothing, and nothing beside it.
+	Capability_none Capability = 7
 )
 
 // Enum value maps for Capability.
@@ -48,6 +50,7 @@ var (
 		4: "json_schema",
 		5: "pdf",
 		6: "audio",
+		7: "none",
 	}
 	Capability_value = map[string]int32{
 		"CAPABILITY_UNSPECIFIED": 0,
@@ -57,6 +60,7 @@ var (
 		"json_schema":            4,
 		"pdf":                    5,
 		"audio":                  6,
+		"none":                   7,
 	}
 )
 
@@ -319,10 +323,13 @@ type Model struct {
 	MaxInputTokens *uint32 `protobuf:"varint,6,opt,name=max_input_tokens,json=maxInputTokens,proto3,oneof" json:"max_input_tokens,omitempty"`
 	// Tokens of the output alone.
 	MaxOutputTokens *uint32 `protobuf:"varint,7,opt,name=max_output_tokens,json=maxOutputTokens,proto3,oneof" json:"max_output_tokens,omitempty"`
-	// What the model can take or do. A stated list replaces the catalog's.
+	// What the model can take or do. A stated list replaces the catalog's;
+	// [none] replaces it by nothing.
 	Capabilities []Capability `protobuf:"varint,8,rep,packed,name=capabilities,proto3,enum=wye.policy.v1.Capability" json:"capabilities,omitempty"`
-	Parameters   *Parameters  `protobuf:"bytes,9,opt,name=parameters,proto3" json:"parameters,omitempty"`
-	Ability      *Ability     `protobuf:"bytes,10,opt,name=ability,proto3" json:"ability,omitempty"`
+	// Replaces the catalog's as a whole, so that {} means no change to a request.
+	Parameters *Parameters `protobuf:"bytes,9,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	// Replaces the catalog's as a whole.
+	Ability *Ability `protobuf:"bytes,10,opt,name=ability,proto3" json:"ability,omitempty"`
 	// First day on which the provider no longer serves the model, YYYY-MM-DD.
 	Retires *string `protobuf:"bytes,11,opt,name=retires,proto3,oneof" json:"retires,omitempty"`
 	// Where the figures come from.
@@ -517,10 +524,12 @@ func (x *Price) GetLongContext() *LongContextPrice {
 
 // LongContextPrice applies to calls whose prompt is longer than above_tokens.
 type LongContextPrice struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	AboveTokens   uint32                 `protobuf:"varint,1,opt,name=above_tokens,json=aboveTokens,proto3" json:"above_tokens,omitempty"`
-	Input         float64                `protobuf:"fixed64,2,opt,name=input,proto3" json:"input,omitempty"`
-	Output        float64                `protobuf:"fixed64,3,opt,name=output,proto3" json:"output,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	AboveTokens uint32                 `protobuf:"varint,1,opt,name=above_tokens,json=aboveTokens,proto3" json:"above_tokens,omitempty"`
+	// Default: the ordinary price.
+	Input *float64 `protobuf:"fixed64,2,opt,name=input,proto3,oneof" json:"input,omitempty"`
+	// Default: the ordinary price.
+	Output        *float64 `protobuf:"fixed64,3,opt,name=output,proto3,oneof" json:"output,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -563,15 +572,15 @@ func (x *LongContextPrice) GetAboveTokens() uint32 {
 }
 
 func (x *LongContextPrice) GetInput() float64 {
-	if x != nil {
-		return x.Input
+	if x != nil && x.Input != nil {
+		return *x.Input
 	}
 	return 0
 }
 
 func (x *LongContextPrice) GetOutput() float64 {
-	if x != nil {
-		return x.Output
+	if x != nil && x.Output != nil {
+		return *x.Output
 	}
 	return 0
 }
@@ -1358,17 +1367,20 @@ var File_wye_policy_v1_policy_proto protoreflect.FileDescriptor
 
 const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\x1awye/policy/v1/policy.proto\x12\rwye.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf2\x01\n" +
-	"\x06Policy\x12.\n" +
-	"\acatalog\x18\x01 \x03(\v2\x14.wye.policy.v1.ModelR\acatalog\x12<\n" +
-	"\bbackends\x18\x02 \x03(\v2\x16.wye.policy.v1.BackendB\b\xbaH\x05\x92\x01\x02\b\x01R\bbackends\x12E\n" +
-	"\vdeployments\x18\x03 \x03(\v2\x19.wye.policy.v1.DeploymentB\b\xbaH\x05\x92\x01\x02\b\x01R\vdeployments\x123\n" +
+	"\x1awye/policy/v1/policy.proto\x12\rwye.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x83\x02\n" +
+	"\x06Policy\x129\n" +
+	"\acatalog\x18\x01 \x03(\v2\x14.wye.policy.v1.ModelB\t\xbaH\x06\x92\x01\x03\x10\x80\bR\acatalog\x12?\n" +
+	"\bbackends\x18\x02 \x03(\v2\x16.wye.policy.v1.BackendB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\bbackends\x12H\n" +
+	"\vdeployments\x18\x03 \x03(\v2\x19.wye.policy.v1.DeploymentB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\bR\vdeployments\x123\n" +
 	"\bdefaults\x18\x04 \x01(\v2\x17.wye.policy.v1.DefaultsR\bdefaults\"9\n" +
 	"\aCatalog\x12.\n" +
-	"\acatalog\x18\x01 \x03(\v2\x14.wye.policy.v1.ModelR\acatalog\"\x8e\x06\n" +
-	"\x05Model\x12?\n" +
-	"\x04name\x18\x01 \x01(\tB+\xbaH(r&\x10\x01\x18\x80\x012\x1f^[A-Za-z0-9][A-Za-z0-9._:/@-]*$R\x04name\x12*\n" +
-	"\tserved_as\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02H\x00R\bservedAs\x88\x01\x01\x12+\n" +
+	"\acatalog\x18\x01 \x03(\v2\x14.wye.policy.v1.ModelR\acatalog\"\x88\t\n" +
+	"\x05Model\x12\xb2\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\x9d\x01\xbaH\x99\x01\xba\x01\x95\x01\n" +
+	"\n" +
+	"model.name\x12Pmust be 1 to 128 letters, digits or . _ : / @ - and start with a letter or digit\x1a5this.matches('^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$')R\x04name\x12\x95\x01\n" +
+	"\tserved_as\x18\x02 \x01(\tBs\xbaHp\xba\x01m\n" +
+	"\x0fmodel.served_as\x12:must be 1 to 256 printable ASCII characters without spaces\x1a\x1ethis.matches('^[!-~]{1,256}$')H\x00R\bservedAs\x88\x01\x01\x12+\n" +
 	"\tpublisher\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01H\x01R\tpublisher\x88\x01\x01\x12*\n" +
 	"\x05price\x18\x04 \x01(\v2\x14.wye.policy.v1.PriceR\x05price\x126\n" +
 	"\x0econtext_window\x18\x05 \x01(\rB\n" +
@@ -1376,15 +1388,17 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x10max_input_tokens\x18\x06 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\x80\xc2\xd7/H\x03R\x0emaxInputTokens\x88\x01\x01\x12;\n" +
 	"\x11max_output_tokens\x18\a \x01(\rB\n" +
-	"\xbaH\a*\x05\x18\x80\xc2\xd7/H\x04R\x0fmaxOutputTokens\x88\x01\x01\x12P\n" +
-	"\fcapabilities\x18\b \x03(\x0e2\x19.wye.policy.v1.CapabilityB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\fcapabilities\x129\n" +
+	"\xbaH\a*\x05\x18\x80\xc2\xd7/H\x04R\x0fmaxOutputTokens\x88\x01\x01\x12\x9b\x01\n" +
+	"\fcapabilities\x18\b \x03(\x0e2\x19.wye.policy.v1.CapabilityB\\\xbaHY\xba\x01H\n" +
+	"\x12model.capabilities\x12\x11none stands alone\x1a\x1f!(7 in this) || size(this) == 1\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\fcapabilities\x129\n" +
 	"\n" +
 	"parameters\x18\t \x01(\v2\x19.wye.policy.v1.ParametersR\n" +
 	"parameters\x120\n" +
 	"\aability\x18\n" +
-	" \x01(\v2\x16.wye.policy.v1.AbilityR\aability\x12B\n" +
-	"\aretires\x18\v \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$H\x05R\aretires\x88\x01\x01\x12\x1b\n" +
-	"\x06source\x18\f \x01(\tH\x06R\x06source\x88\x01\x01B\f\n" +
+	" \x01(\v2\x16.wye.policy.v1.AbilityR\aability\x12\x85\x01\n" +
+	"\aretires\x18\v \x01(\tBf\xbaHc\xba\x01`\n" +
+	"\rmodel.retires\x12!must be a date such as 2027-04-14\x1a,this.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}$')H\x05R\aretires\x88\x01\x01\x12%\n" +
+	"\x06source\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\x80\bH\x06R\x06source\x88\x01\x01B\f\n" +
 	"\n" +
 	"_served_asB\f\n" +
 	"\n" +
@@ -1402,23 +1416,25 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\flong_context\x18\x04 \x01(\v2\x1f.wye.policy.v1.LongContextPriceR\vlongContextB\b\n" +
 	"\x06_inputB\x0f\n" +
 	"\r_cached_inputB\t\n" +
-	"\a_output\"\xa2\x01\n" +
+	"\a_output\"\xc1\x01\n" +
 	"\x10LongContextPrice\x12*\n" +
-	"\fabove_tokens\x18\x01 \x01(\rB\a\xbaH\x04*\x02 \x00R\vaboveTokens\x12/\n" +
-	"\x05input\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00j\xf8@)\x00\x00\x00\x00\x00\x00\x00\x00R\x05input\x121\n" +
-	"\x06output\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00j\xf8@)\x00\x00\x00\x00\x00\x00\x00\x00R\x06output\"\xbb\x01\n" +
+	"\fabove_tokens\x18\x01 \x01(\rB\a\xbaH\x04*\x02 \x00R\vaboveTokens\x124\n" +
+	"\x05input\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00j\xf8@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\x05input\x88\x01\x01\x126\n" +
+	"\x06output\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00j\xf8@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x06output\x88\x01\x01B\b\n" +
+	"\x06_inputB\t\n" +
+	"\a_output\"\xbb\x01\n" +
 	"\n" +
 	"Parameters\x12?\n" +
 	"\x04drop\x18\x01 \x03(\tB+\xbaH(\x92\x01%\x10@\x18\x01\"\x1fr\x1d\x10\x01\x18@Z\x05modelZ\bmessagesZ\x06streamR\x04drop\x12W\n" +
 	"\x10max_tokens_field\x18\x02 \x01(\tB(\xbaH%r#R\n" +
 	"max_tokensR\x15max_completion_tokensH\x00R\x0emaxTokensField\x88\x01\x01B\x13\n" +
-	"\x11_max_tokens_field\"\xae\x03\n" +
+	"\x11_max_tokens_field\"\xb8\x03\n" +
 	"\aAbility\x12+\n" +
 	"\n" +
 	"trained_as\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\ttrainedAs\x88\x01\x01\x12 \n" +
 	"\x04like\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x01R\x04like\x88\x01\x01\x12\xa7\x01\n" +
-	"\x06skills\x18\x03 \x03(\v2\".wye.policy.v1.Ability.SkillsEntryBk\xbaHh\x9a\x01e\"KrIR\tknowledgeR\x04mathR\x04codeR\treasoningR\x15instruction_followingR\btool_useR\x04chat*\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00R\x06skills\x12\x1b\n" +
-	"\x06source\x18\x04 \x01(\tH\x02R\x06source\x88\x01\x01\x12!\n" +
+	"\x06skills\x18\x03 \x03(\v2\".wye.policy.v1.Ability.SkillsEntryBk\xbaHh\x9a\x01e\"KrIR\tknowledgeR\x04mathR\x04codeR\treasoningR\x15instruction_followingR\btool_useR\x04chat*\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00R\x06skills\x12%\n" +
+	"\x06source\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bH\x02R\x06source\x88\x01\x01\x12!\n" +
 	"\treasoning\x18\x05 \x01(\bH\x03R\treasoning\x88\x01\x01\x1a9\n" +
 	"\vSkillsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -1427,47 +1443,58 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x05_likeB\t\n" +
 	"\a_sourceB\f\n" +
 	"\n" +
-	"_reasoning\"\x9a\x04\n" +
-	"\aBackend\x12@\n" +
-	"\x04name\x18\x01 \x01(\tB,\xbaH)r'\x10\x01\x18?2!^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$R\x04name\x12\x1d\n" +
+	"_reasoning\"\xfa\a\n" +
+	"\aBackend\x12\xc1\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\xac\x01\xbaH\xa8\x01\xba\x01\xa4\x01\n" +
+	"\fbackend.name\x12\\must be 1 to 63 lower-case letters, digits or . _ - and start and end with a letter or digit\x1a6this.matches('^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$')R\x04name\x12\x1d\n" +
 	"\x05model\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05model\x12\"\n" +
 	"\aaddress\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x80\x02\x01R\aaddress\x12=\n" +
-	"\bprotocol\x18\x04 \x01(\x0e2\x17.wye.policy.v1.ProtocolB\b\xbaH\x05\x82\x01\x02\x10\x01R\bprotocol\x12?\n" +
-	"\x04zone\x18\x05 \x01(\tB+\xbaH(r&\x18?2\"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$R\x04zone\x12$\n" +
+	"\bprotocol\x18\x04 \x01(\x0e2\x17.wye.policy.v1.ProtocolB\b\xbaH\x05\x82\x01\x02\x10\x01R\bprotocol\x12\xb9\x01\n" +
+	"\x04zone\x18\x05 \x01(\tB\xa4\x01\xbaH\xa0\x01\xba\x01\x9c\x01\n" +
+	"\x04zone\x12[must be at most 63 lower-case letters, digits or - and start and end with a letter or digit\x1a7this.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$')R\x04zone\x12$\n" +
 	"\x03tls\x18\x06 \x01(\v2\x12.wye.policy.v1.TlsR\x03tls\x129\n" +
 	"\n" +
 	"credential\x18\a \x01(\v2\x19.wye.policy.v1.CredentialR\n" +
 	"credential\x12(\n" +
-	"\x06weight\x18\b \x01(\rB\v\xbaH\b*\x06\x18\xc0\x84=(\x01H\x00R\x06weight\x88\x01\x01\x12(\n" +
-	"\asend_as\x18\t \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x02H\x01R\x06sendAs\x88\x01\x01\x12>\n" +
+	"\x06weight\x18\b \x01(\rB\v\xbaH\b*\x06\x18\xc0\x84=(\x01H\x00R\x06weight\x88\x01\x01\x12\x91\x01\n" +
+	"\asend_as\x18\t \x01(\tBs\xbaHp\xba\x01m\n" +
+	"\x0fbackend.send_as\x12:must be 1 to 256 printable ASCII characters without spaces\x1a\x1ethis.matches('^[!-~]{1,256}$')H\x01R\x06sendAs\x88\x01\x01\x12\xb6\x01\n" +
 	"\vpath_prefix\x18\n" +
-	" \x01(\tB\x1d\xbaH\x1ar\x182\x16^(/[A-Za-z0-9._~-]+)*$R\n" +
+	" \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n" +
+	"\x13backend.path_prefix\x128must be a path such as /openai, without a trailing slash\x1a;size(this) <= 256 && this.matches('^(/[A-Za-z0-9._~-]+)*$')R\n" +
 	"pathPrefixB\t\n" +
 	"\a_weightB\n" +
 	"\n" +
-	"\b_send_as\"?\n" +
-	"\x03Tls\x12\x1f\n" +
-	"\vserver_name\x18\x01 \x01(\tR\n" +
-	"serverName\x12\x17\n" +
-	"\aca_file\x18\x02 \x01(\tR\x06caFile\"\xd5\x01\n" +
+	"\b_send_as\"\x98\x01\n" +
+	"\x03Tls\x12n\n" +
+	"\vserver_name\x18\x01 \x01(\tBM\xbaHJ\xba\x01G\n" +
+	"\x0ftls.server_name\x12\x13must be a host name\x1a\x1fthis == '' || this.isHostname()R\n" +
+	"serverName\x12!\n" +
+	"\aca_file\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06caFile\"\xee\x03\n" +
 	"\n" +
-	"Credential\x123\n" +
-	"\x03env\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z_][A-Za-z0-9_]*$H\x00R\x03env\x12\x1d\n" +
-	"\x04file\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\x04file\x121\n" +
-	"\x06header\x18\x03 \x01(\tB\x19\xbaH\x16r\x142\x12^([A-Za-z0-9-]+)?$R\x06header\x12$\n" +
-	"\x06prefix\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@H\x01R\x06prefix\x88\x01\x01B\x0f\n" +
+	"Credential\x12\x87\x01\n" +
+	"\x03env\x18\x01 \x01(\tBs\xbaHp\xba\x01m\n" +
+	"\x0ecredential.env\x12+must be the name of an environment variable\x1a.this.matches('^[A-Za-z_][A-Za-z0-9_]{0,255}$')H\x00R\x03env\x12 \n" +
+	"\x04file\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80 H\x00R\x04file\x12\x90\x01\n" +
+	"\x06header\x18\x03 \x01(\tBx\xbaHu\xba\x01r\n" +
+	"\x11credential.header\x126must be a header name such as Authorization or api-key\x1a%this.matches('^[A-Za-z0-9-]{0,128}$')R\x06header\x12\x84\x01\n" +
+	"\x06prefix\x18\x04 \x01(\tBg\xbaHd\xba\x01a\n" +
+	"\x11credential.prefix\x12-must be at most 64 printable ASCII characters\x1a\x1dthis.matches('^[ -~]{0,64}$')H\x01R\x06prefix\x88\x01\x01B\x0f\n" +
 	"\x06source\x12\x05\xbaH\x02\b\x01B\t\n" +
-	"\a_prefix\"\x8e\x04\n" +
+	"\a_prefix\"\xfa\x06\n" +
 	"\n" +
-	"Deployment\x12>\n" +
-	"\x04name\x18\x01 \x01(\tB*\xbaH'r%\x10\x01\x18\x80\x012\x1e^[A-Za-z0-9][A-Za-z0-9._:/-]*$R\x04name\x12K\n" +
-	"\aaliases\x18\x02 \x03(\tB1\xbaH.\x92\x01+\x10@\"'r%\x10\x01\x18\x80\x012\x1e^[A-Za-z0-9][A-Za-z0-9._:/-]*$R\aaliases\x121\n" +
+	"Deployment\x12\xb4\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\x9f\x01\xbaH\x9b\x01\xba\x01\x97\x01\n" +
+	"\x0fdeployment.name\x12Nmust be 1 to 128 letters, digits or . _ : / - and start with a letter or digit\x1a4this.matches('^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$')R\x04name\x12\xc4\x01\n" +
+	"\aaliases\x18\x02 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10@\"\x9c\x01\xba\x01\x98\x01\n" +
+	"\x10deployment.alias\x12Nmust be 1 to 128 letters, digits or . _ : / - and start with a letter or digit\x1a4this.matches('^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$')R\aaliases\x121\n" +
 	"\x04mode\x18\x03 \x01(\x0e2\x13.wye.policy.v1.ModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\x12@\n" +
 	"\rallowed_modes\x18\x04 \x01(\v2\x1b.wye.policy.v1.AllowedModesR\fallowedModes\x12(\n" +
 	"\x06subset\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n" +
-	"\b\x01\x10@\"\x04r\x02\x10\x01R\x06subset\x12?\n" +
-	"\x04zone\x18\x06 \x01(\tB+\xbaH(r&\x18?2\"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$R\x04zone\x12*\n" +
+	"\b\x01\x10@\"\x04r\x02\x10\x01R\x06subset\x12\xb9\x01\n" +
+	"\x04zone\x18\x06 \x01(\tB\xa4\x01\xbaH\xa0\x01\xba\x01\x9c\x01\n" +
+	"\x04zone\x12[must be at most 63 lower-case letters, digits or - and start and end with a letter or digit\x1a7this.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$')R\x04zone\x12*\n" +
 	"\tpredictor\x18\a \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\tpredictor\x88\x01\x01\x12-\n" +
 	"\x06limits\x18\b \x01(\v2\x15.wye.policy.v1.LimitsR\x06limits\x12*\n" +
 	"\x05bands\x18\t \x01(\v2\x14.wye.policy.v1.BandsR\x05bandsB\f\n" +
@@ -1492,7 +1519,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x05_cost\"e\n" +
 	"\bDefaults\x12-\n" +
 	"\x06limits\x18\x01 \x01(\v2\x15.wye.policy.v1.LimitsR\x06limits\x12*\n" +
-	"\x05bands\x18\x02 \x01(\v2\x14.wye.policy.v1.BandsR\x05bands*x\n" +
+	"\x05bands\x18\x02 \x01(\v2\x14.wye.policy.v1.BandsR\x05bands*\x82\x01\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\t\n" +
@@ -1502,7 +1529,8 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x06vision\x10\x03\x12\x0f\n" +
 	"\vjson_schema\x10\x04\x12\a\n" +
 	"\x03pdf\x10\x05\x12\t\n" +
-	"\x05audio\x10\x06*\x16\n" +
+	"\x05audio\x10\x06\x12\b\n" +
+	"\x04none\x10\a*\x16\n" +
 	"\bProtocol\x12\n" +
 	"\n" +
 	"\x06openai\x10\x00*A\n" +
@@ -1586,6 +1614,7 @@ func file_wye_policy_v1_policy_proto_init() {
 	}
 	file_wye_policy_v1_policy_proto_msgTypes[2].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[3].OneofWrappers = []any{}
+	file_wye_policy_v1_policy_proto_msgTypes[4].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[5].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[6].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[7].OneofWrappers = []any{}

@@ -1,0 +1,105 @@
+package policies
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"wye/policies/policyv1"
+	"wye/router"
+)
+
+// checkNames makes sure that a client's model field means one thing: no
+// deployment answers to another's name, and none hides a model.
+func (c *checker) checkNames() {
+	owner := make(map[string]string) // name or alias → the path that claims it
+	claim := func(path, name string) {
+		if name == "" {
+			return
+		}
+		if c.models[name] != nil {
+			c.errorf(path, "%s is the name of a model in the catalog", quote(name))
+		}
+		if other, ok := owner[name]; ok {
+			c.errorf(path, "the name %s is taken by %s", quote(name), other)
+			return
+		}
+		owner[name] = path
+	}
+	for i, d := range c.document.GetDeployments() {
+		claim(fmt.Sprintf("deployments[%d].name", i), d.GetName())
+	}
+	for i, d := range c.document.GetDeployments() {
+		for j, alias := range d.GetAliases() {
+			claim(fmt.Sprintf("deployments[%d].aliases[%d]", i, j), alias)
+		}
+	}
+}
+
+func (c *checker) checkDeployment(path string, d *policyv1.Deployment) {
+	first := make(map[string]int)
+	usable := 0
+	for i, name := range d.GetSubset() {
+		at := fmt.Sprintf("%s.subset[%d]", path, i)
+		if other, ok := first[name]; ok {
+			c.errorf(at, "model %s is stated twice, first in %s.subset[%d]", quote(name), path, other)
+			continue
+		}
+		first[name] = i
+		if c.checkMember(at, d, name) {
+			usable++
+		}
+	}
+	if usable == 1 {
+		c.warnf(path+".subset", "only one model can serve; there is nothing to route and nothing to fall back to")
+	}
+	if v := d.GetPredictor(); d.Predictor != nil && v != "" && c.predictors[v] == nil && !c.report.full() {
+		c.errorf(path+".predictor", "%s; this binary has %s",
+			unknown("predictor version", v, c.versions), strings.Join(c.versions, ", "))
+	}
+	c.checkTimeouts(path, d)
+}
+
+// checkMember checks one model of a subset and reports whether it can serve.
+func (c *checker) checkMember(path string, d *policyv1.Deployment, name string) bool {
+	m := c.models[name]
+	if m == nil {
+		if name != "" && !c.report.full() {
+			c.errorf(path, "%s", unknown("model", name, c.modelNames))
+		}
+		return false
+	}
+	if m.Retires != nil {
+		day, err := time.Parse(time.DateOnly, m.GetRetires())
+		if err == nil && !c.today.Before(day) {
+			c.warnf(path, "model %s is retired since %s", quote(name), m.GetRetires())
+		}
+	}
+	zones := c.zones[name]
+	if len(zones) == 0 {
+		c.errorf(path, "no backend serves model %s", quote(name))
+		return false
+	}
+	zone := zoneOf(d.GetZone())
+	if !slices.ContainsFunc(zones, func(z string) bool { return router.ZoneAllows(zone, z) }) {
+		c.errorf(path, "no backend of model %s is in zone %s, only in %s", quote(name), quote(zone), strings.Join(zones, ", "))
+		return false
+	}
+	return true
+}
+
+// checkTimeouts compares the two after the defaults are in, since each may come
+// from elsewhere.
+func (c *checker) checkTimeouts(path string, d *policyv1.Deployment) {
+	l := c.limits(d)
+	whole, attempt := l.GetTimeout().AsDuration(), l.GetPerTryTimeout().AsDuration()
+	if whole <= 0 || attempt <= 0 || attempt <= whole {
+		return // in order, or a fault of the schema
+	}
+	at := path + ".limits"
+	if d.GetLimits().GetTimeout() == nil && d.GetLimits().GetPerTryTimeout() == nil {
+		at = path
+	}
+	c.errorf(at, "per_try_timeout %v is longer than timeout %v", attempt, whole)
+}

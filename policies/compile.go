@@ -1,0 +1,169 @@
+package policies
+
+import (
+	"fmt"
+
+	"wye/policies/policyv1"
+	"wye/predict"
+	"wye/router"
+)
+
+type compileOptions struct {
+	address func(backend string) (addr string, plaintext bool)
+}
+
+// CompileOption changes what Compile makes of a policy.
+type CompileOption func(*compileOptions)
+
+// WithBackendAddress sends every backend, by name, to another address, such as
+// a fake provider on the loopback interface. For plaintext the backend's TLS
+// and credential are dropped, so that no key leaves the process. An empty
+// address keeps the policy's. The policy's hash stays what it is.
+func WithBackendAddress(address func(backend string) (addr string, plaintext bool)) CompileOption {
+	return func(o *compileOptions) { o.address = address }
+}
+
+// Compile makes the snapshot that serves the policy. An error means that the
+// checks let something pass that the router refuses.
+func (p *Policy) Compile(opts ...CompileOption) (*router.Snapshot, error) {
+	var o compileOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	config := router.Config{Hash: p.hash}
+	index := make(map[string]router.ModelIndex)
+	for i, m := range p.document.GetCatalog() {
+		index[m.GetName()] = router.ModelIndex(i)
+		config.Models = append(config.Models, compileModel(m))
+	}
+	for _, b := range p.document.GetBackends() {
+		backend := compileBackend(b, index[b.GetModel()])
+		if o.address != nil {
+			redirect(&backend, o.address)
+		}
+		config.Backends = append(config.Backends, backend)
+	}
+	scorers := make(map[string]*scorer)
+	for _, d := range p.document.GetDeployments() {
+		version := d.GetPredictor()
+		if scorers[version] == nil {
+			scorers[version] = newScorer(p.predictors[version], p.document.GetCatalog())
+		}
+		config.Deployments = append(config.Deployments, compileDeployment(d, index, scorers[version]))
+	}
+	for i, m := range p.document.GetCatalog() {
+		_, config.Models[i].Prior = resolve(p.newestPredictor(), m)
+	}
+	snapshot, err := router.NewSnapshot(config)
+	if err != nil {
+		return nil, fmt.Errorf("compile policy %s: %w", p.hash, err)
+	}
+	return snapshot, nil
+}
+
+func compileModel(m *policyv1.Model) router.Model {
+	out := router.Model{
+		Name:          m.GetName(),
+		ServedAs:      m.GetServedAs(),
+		Publisher:     m.GetPublisher(),
+		ContextWindow: int(m.GetContextWindow()),
+		MaxInput:      int(m.GetMaxInputTokens()),
+		MaxOutput:     int(m.GetMaxOutputTokens()),
+		Price: router.Price{
+			Input:       m.GetPrice().GetInput(),
+			CachedInput: m.GetPrice().GetCachedInput(),
+			Output:      m.GetPrice().GetOutput(),
+		},
+		Parameters: router.Parameters{
+			Drop:           m.GetParameters().GetDrop(),
+			MaxTokensField: m.GetParameters().GetMaxTokensField(),
+		},
+	}
+	if long := m.GetPrice().GetLongContext(); long != nil {
+		out.Price.LongContextTokens = int(long.GetAboveTokens())
+		out.Price.LongContextInput = long.GetInput()
+		out.Price.LongContextOutput = long.GetOutput()
+	}
+	for _, c := range m.GetCapabilities() {
+		// The schema's names are the router's; "none" is no capability there.
+		if capability, ok := router.ParseCapability(c.String()); ok {
+			out.Capabilities |= capability
+		}
+	}
+	return out
+}
+
+func compileBackend(b *policyv1.Backend, model router.ModelIndex) router.Backend {
+	out := router.Backend{
+		Name:       b.GetName(),
+		Model:      model,
+		SendAs:     b.GetSendAs(),
+		Address:    b.GetAddress(),
+		Protocol:   compileProtocol(b.GetProtocol()),
+		Zone:       b.GetZone(),
+		Weight:     b.GetWeight(),
+		PathPrefix: b.GetPathPrefix(),
+	}
+	if t := b.GetTls(); t != nil {
+		out.TLS = &router.TLS{ServerName: t.GetServerName(), CAFile: t.GetCaFile()}
+	}
+	if c := b.GetCredential(); c != nil {
+		out.Credential = &router.Credential{Env: c.GetEnv(), File: c.GetFile(), Header: c.GetHeader(), Prefix: c.GetPrefix()}
+	}
+	return out
+}
+
+func compileProtocol(p policyv1.Protocol) router.Protocol {
+	switch p {
+	case policyv1.Protocol_openai:
+		return router.ProtocolOpenAI
+	}
+	panic(fmt.Sprintf("protocol %v passed the schema's rules", p))
+}
+
+// redirect applies WithBackendAddress to b.
+func redirect(b *router.Backend, address func(string) (string, bool)) {
+	addr, plaintext := address(b.Name)
+	if addr == "" {
+		return
+	}
+	b.Address = addr
+	if plaintext {
+		b.TLS, b.Credential = nil, nil
+	}
+}
+
+func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelIndex, s *scorer) router.Deployment {
+	out := router.Deployment{
+		Name:          d.GetName(),
+		Aliases:       d.GetAliases(),
+		Mode:          compileMode(d.GetMode()),
+		Zone:          d.GetZone(),
+		Bands:         router.Bands{Balanced: d.GetBands().GetBalanced(), Cost: d.GetBands().GetCost()},
+		MaxCost:       d.GetLimits().GetMaxCostUsd(),
+		MaxAttempts:   int(d.GetLimits().GetMaxAttempts()),
+		MaxBodyBytes:  int(d.GetLimits().GetMaxBodyBytes()),
+		Timeout:       d.GetLimits().GetTimeout().AsDuration(),
+		PerTryTimeout: d.GetLimits().GetPerTryTimeout().AsDuration(),
+		Scorer:        s,
+	}
+	for _, m := range d.GetAllowedModes().GetModes() {
+		out.AllowedModes = out.AllowedModes.With(compileMode(m))
+	}
+	for _, name := range d.GetSubset() {
+		out.Subset = append(out.Subset, index[name])
+	}
+	return out
+}
+
+func compileMode(m policyv1.Mode) router.Mode {
+	// The schema's names are the router's.
+	mode, ok := router.ParseMode(m.String())
+	if !ok {
+		panic(fmt.Sprintf("mode %v passed the schema's rules", m))
+	}
+	return mode
+}
+
+// newestPredictor is the one that serves deployments which pin none.
+func (p *Policy) newestPredictor() *predict.Predictor { return p.predictors[p.newest] }

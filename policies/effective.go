@@ -1,0 +1,156 @@
+package policies
+
+import (
+	"maps"
+	"net/textproto"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"wye/policies/policyv1"
+	"wye/router"
+)
+
+// The defaults of a deployment's limits; the schema documents them.
+const (
+	defaultMaxBodyBytes  = 16 << 20
+	defaultTimeout       = 600 * time.Second
+	defaultPerTryTimeout = 60 * time.Second
+)
+
+// The bands of a deployment that states none.
+const (
+	defaultBalancedBand = 0.015
+	defaultCostBand     = 0.055
+)
+
+// effective returns the checked document with everything spelt out that it
+// leaves to the catalog and to defaults, and without what changes no decision.
+// It is the content that the hash names and that is compiled.
+func (c *checker) effective() *policyv1.Policy {
+	e := &policyv1.Policy{}
+	referred := make(map[string]bool)
+	for _, b := range c.document.GetBackends() {
+		referred[b.GetModel()] = true
+		e.Backends = append(e.Backends, effectiveBackend(b))
+	}
+	for _, d := range c.document.GetDeployments() {
+		for _, m := range d.GetSubset() {
+			referred[m] = true
+		}
+		e.Deployments = append(e.Deployments, c.effectiveDeployment(d))
+	}
+	for _, name := range slices.Sorted(maps.Keys(referred)) {
+		e.Catalog = append(e.Catalog, effectiveModel(c.models[name]))
+	}
+	return e
+}
+
+func effectiveModel(m *policyv1.Model) *policyv1.Model {
+	e := proto.CloneOf(m)
+	e.Source = nil
+	if e.ServedAs == nil {
+		e.ServedAs = proto.String(e.GetName())
+	}
+	if e.GetPrice().CachedInput == nil {
+		e.Price.CachedInput = proto.Float64(e.GetPrice().GetInput())
+	}
+	if long := e.GetPrice().GetLongContext(); long != nil {
+		if long.Input == nil {
+			long.Input = proto.Float64(e.GetPrice().GetInput())
+		}
+		if long.Output == nil {
+			long.Output = proto.Float64(e.GetPrice().GetOutput())
+		}
+	}
+	if len(e.GetCapabilities()) == 0 {
+		e.Capabilities = []policyv1.Capability{policyv1.Capability_none}
+	}
+	slices.Sort(e.Capabilities)
+	// Present even when empty, so that the document stays complete when it is
+	// laid over a catalog again.
+	if e.Parameters == nil {
+		e.Parameters = &policyv1.Parameters{}
+	}
+	slices.Sort(e.Parameters.Drop)
+	if e.Ability == nil {
+		e.Ability = &policyv1.Ability{}
+	}
+	return e
+}
+
+func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
+	e := proto.CloneOf(b)
+	if e.GetZone() == "" {
+		e.Zone = router.ZoneGlobal
+	}
+	if e.Weight == nil {
+		e.Weight = proto.Uint32(1)
+	}
+	if e.SendAs == nil {
+		e.SendAs = proto.String(e.GetModel())
+	}
+	if cred := e.Credential; cred != nil {
+		if cred.GetHeader() == "" {
+			cred.Header = "Authorization"
+		}
+		cred.Header = textproto.CanonicalMIMEHeaderKey(cred.GetHeader())
+		if cred.Prefix == nil {
+			cred.Prefix = proto.String("")
+			if cred.GetHeader() == "Authorization" {
+				cred.Prefix = proto.String("Bearer ")
+			}
+		}
+	}
+	return e
+}
+
+func (c *checker) effectiveDeployment(d *policyv1.Deployment) *policyv1.Deployment {
+	e := proto.CloneOf(d)
+	if e.GetMode() == policyv1.Mode_MODE_UNSPECIFIED {
+		e.Mode = policyv1.Mode_balanced
+	}
+	if e.AllowedModes == nil {
+		e.AllowedModes = &policyv1.AllowedModes{Modes: []policyv1.Mode{
+			policyv1.Mode_quality, policyv1.Mode_balanced, policyv1.Mode_cost,
+		}}
+	} else if !slices.Contains(e.GetAllowedModes().GetModes(), e.GetMode()) {
+		e.AllowedModes.Modes = append(e.AllowedModes.Modes, e.GetMode())
+	}
+	slices.Sort(e.AllowedModes.Modes)
+	slices.Sort(e.Aliases)
+	if e.GetZone() == "" {
+		e.Zone = router.ZoneGlobal
+	}
+	if e.Predictor == nil {
+		e.Predictor = proto.String(c.newest)
+	}
+	e.Limits = c.limits(d)
+	e.Bands = &policyv1.Bands{Balanced: proto.Float64(defaultBalancedBand), Cost: proto.Float64(defaultCostBand)}
+	proto.Merge(e.Bands, c.document.GetDefaults().GetBands())
+	proto.Merge(e.Bands, d.GetBands())
+	return e
+}
+
+// limits are d's own, else the policy's defaults, else the program's.
+func (c *checker) limits(d *policyv1.Deployment) *policyv1.Limits {
+	l := &policyv1.Limits{
+		MaxBodyBytes:  proto.Uint32(defaultMaxBodyBytes),
+		MaxAttempts:   proto.Uint32(router.DefaultMaxChain),
+		Timeout:       durationpb.New(defaultTimeout),
+		PerTryTimeout: durationpb.New(defaultPerTryTimeout),
+	}
+	for _, over := range []*policyv1.Limits{c.document.GetDefaults().GetLimits(), d.GetLimits()} {
+		// A duration is one figure, not seconds and nanoseconds to be merged.
+		if over.GetTimeout() != nil {
+			l.Timeout = nil
+		}
+		if over.GetPerTryTimeout() != nil {
+			l.PerTryTimeout = nil
+		}
+		proto.Merge(l, over)
+	}
+	return l
+}

@@ -1,0 +1,87 @@
+package policies
+
+import (
+	"fmt"
+	"sync"
+
+	"wye/policies/policyv1"
+	"wye/predict"
+	"wye/router"
+)
+
+// scorer lets the router ask a predictor: it translates requests and model
+// indexes. One belongs to the models of one snapshot.
+type scorer struct {
+	predictor *predict.Predictor
+	models    []predict.Model // by router.ModelIndex
+	scratch   sync.Pool
+}
+
+// scoreScratch is the memory of one call; it would escape to the heap if it
+// were a local variable.
+type scoreScratch struct {
+	input  predict.Input
+	models [router.MaxSubset]predict.Model
+	out    [router.MaxSubset]predict.Output
+}
+
+func newScorer(p *predict.Predictor, catalog []*policyv1.Model) *scorer {
+	s := &scorer{predictor: p, models: make([]predict.Model, len(catalog))}
+	for i, m := range catalog {
+		s.models[i], _ = resolve(p, m)
+	}
+	s.scratch.New = func() any { return new(scoreScratch) }
+	return s
+}
+
+// resolve finds what p knows of m. prior says where the estimate comes from
+// when p was not trained on m, and is empty when it was.
+func resolve(p *predict.Predictor, m *policyv1.Model) (model predict.Model, prior string) {
+	a := m.GetAbility()
+	if name := a.GetTrainedAs(); name != "" {
+		if model, ok := p.Model(name); ok {
+			return model, ""
+		}
+	}
+	model, prior = p.Prior(predict.Hint{
+		Skills:      a.GetSkills(),
+		Like:        a.GetLike(),
+		InputPrice:  m.GetPrice().GetInput(),
+		OutputPrice: m.GetPrice().GetOutput(),
+		Reasoning:   a.GetReasoning(),
+	})
+	if len(a.GetSkills()) > 0 && a.GetSource() != "" {
+		prior = fmt.Sprintf("%s (%s)", prior, a.GetSource())
+	}
+	return model, prior
+}
+
+// Version implements router.Scorer.
+func (s *scorer) Version() string { return s.predictor.Version() }
+
+// Score implements router.Scorer.
+func (s *scorer) Score(req *router.Request, models []router.ModelIndex, out []router.Estimate) {
+	scratch := s.scratch.Get().(*scoreScratch)
+	scratch.input = predict.Input{
+		System:       req.Text.System,
+		User:         req.Text.User,
+		History:      req.Text.History,
+		Tools:        req.Text.Tools,
+		Bytes:        req.Text.Bytes,
+		Turns:        req.Text.Turns,
+		ToolCount:    req.Text.Tool,
+		Images:       req.Text.Images,
+		PromptTokens: req.PromptTokens,
+	}
+	n := len(models) // at most MaxSubset, which NewSnapshot guarantees
+	for i, m := range models {
+		scratch.models[i] = s.models[m]
+	}
+	s.predictor.Predict(&scratch.input, scratch.models[:n], scratch.out[:n])
+	for i := range models {
+		e := &scratch.out[i]
+		out[i] = router.Estimate{Quality: e.Quality, Uncertainty: e.Uncertainty, OutputTokens: e.OutputTokens}
+	}
+	scratch.input = predict.Input{} // the views must not outlive the call
+	s.scratch.Put(scratch)
+}
