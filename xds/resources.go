@@ -1,0 +1,99 @@
+package xds
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
+	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
+)
+
+// Types lists the type URLs of the resources that Build makes, in the order in
+// which additions are published: nothing refers to what is not there yet.
+var Types = []string{
+	resourcev3.SecretType, resourcev3.ClusterType, resourcev3.EndpointType, resourcev3.ListenerType, resourcev3.RouteType,
+}
+
+// Resources is a set of Envoy resources by type URL and name. It is immutable
+// once built.
+type Resources struct {
+	// Warnings say what an operator should look at although the resources can
+	// be published, such as a credential that could not be read.
+	Warnings []string
+
+	byType map[string]map[string]resource
+}
+
+// resource is one message with the hash of its content.
+type resource struct {
+	message types.Resource
+	version string
+}
+
+// validator is a message with generated validation rules.
+type validator interface {
+	proto.Message
+	ValidateAll() error
+}
+
+func newResources() *Resources {
+	r := &Resources{byType: make(map[string]map[string]resource)}
+	for _, t := range Types {
+		r.byType[t] = make(map[string]resource)
+	}
+	return r
+}
+
+// add validates m and adds it under the name by which Envoy asks for it.
+func (r *Resources) add(name string, m validator) error {
+	if err := m.ValidateAll(); err != nil {
+		return fmt.Errorf("resource %s: %w", name, err)
+	}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("resource %s: %w", name, err)
+	}
+	sum := sha256.Sum256(b)
+	typeURL := resourcev3.APITypePrefix + string(m.ProtoReflect().Descriptor().FullName())
+	if _, dup := r.byType[typeURL][name]; dup {
+		return fmt.Errorf("resource %s: there are two of that name", name)
+	}
+	r.byType[typeURL][name] = resource{message: m, version: hex.EncodeToString(sum[:8])}
+	return nil
+}
+
+// Names returns the names of the resources of a type, sorted.
+func (r *Resources) Names(typeURL string) []string {
+	return slices.Sorted(maps.Keys(r.byType[typeURL]))
+}
+
+// Resource returns a resource, nil when there is none. The caller must not
+// change it.
+func (r *Resources) Resource(typeURL, name string) proto.Message {
+	if m := r.byType[typeURL][name].message; m != nil {
+		return m
+	}
+	return nil
+}
+
+// Version is a hash of all resources of a type.
+func (r *Resources) Version(typeURL string) string {
+	h := sha256.New()
+	for _, name := range r.Names(typeURL) {
+		fmt.Fprintf(h, "%q %s\n", name, r.byType[typeURL][name].version)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// with returns a copy of r in which the given types are those of o.
+func (r *Resources) with(o *Resources, typeURLs ...string) *Resources {
+	c := &Resources{Warnings: r.Warnings, byType: maps.Clone(r.byType)}
+	for _, t := range typeURLs {
+		c.byType[t] = o.byType[t]
+	}
+	return c
+}

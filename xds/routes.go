@@ -1,0 +1,240 @@
+package xds
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	prioritygroupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"wye/envoy"
+	"wye/router"
+)
+
+// The paths that clients call.
+const (
+	PathChatCompletions = "/v1/chat/completions"
+	PathModels          = "/v1/models"
+)
+
+// routes is the one virtual host. A chat completion is matched twice: when its
+// headers arrive, by path, which runs ext_proc on it; and when ext_proc has
+// cleared the route cache, by the deployment in the dynamic metadata, which no
+// client can write. What ext_proc has not decided ends in the first route.
+func (b *builder) routes() *routev3.RouteConfiguration {
+	var routes []*routev3.Route
+	for i := range b.snapshot.Deployments {
+		routes = append(routes, b.deploymentRoute(&b.snapshot.Deployments[i]))
+	}
+	undecided := reply("undecided", exactPath(PathChatCompletions, http.MethodPost), http.StatusServiceUnavailable, routerUnavailable.body())
+	undecided.TypedPerFilterConfig = runExtProc()
+	routes = append(routes, undecided, notAllowed(exactPath(PathChatCompletions), "POST"))
+
+	list, each := modelList(b.snapshot.Names())
+	routes = append(routes,
+		reply("models", exactPath(PathModels, http.MethodGet, http.MethodHead), http.StatusOK, list),
+		notAllowed(exactPath(PathModels), "GET, HEAD"))
+	largest := len(list)
+	for _, name := range b.snapshot.Names() {
+		path := PathModels + "/" + url.PathEscape(name)
+		largest = max(largest, len(each[name]))
+		routes = append(routes,
+			reply("model/"+name, exactPath(path, http.MethodGet, http.MethodHead), http.StatusOK, each[name]),
+			notAllowed(exactPath(path), "GET, HEAD"))
+	}
+	routes = append(routes,
+		reply("no model", prefixPath(PathModels+"/"), http.StatusNotFound,
+			failure{"The model does not exist.", kindInvalid, "model", "model_not_found"}.body()),
+		reply("no path", prefixPath("/"), http.StatusNotFound,
+			failure{"The path does not exist.", kindInvalid, "", "unknown_url"}.body()))
+	return &routev3.RouteConfiguration{
+		Name: envoy.RouteName,
+		VirtualHosts: []*routev3.VirtualHost{{
+			Name: "wye", Domains: []string{"*"}, Routes: routes,
+		}},
+		MaxDirectResponseBodySizeBytes: wrapperspb.UInt32(uint32(max(largest, 4096))),
+	}
+}
+
+// deploymentRoute carries a decided request along its chain.
+func (b *builder) deploymentRoute(d *router.Deployment) *routev3.Route {
+	name := "deployment/" + d.Name
+	match := exactPath(PathChatCompletions, http.MethodPost)
+	match.DynamicMetadata = []*matcherv3.MetadataMatcher{{
+		Filter: envoy.NamespaceDecision,
+		Path: []*matcherv3.MetadataMatcher_PathSegment{
+			{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: envoy.KeyDeployment}},
+		},
+		Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{
+			StringMatch: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: d.Name}},
+		}},
+	}}
+	groups := b.defaultGroups(d)
+	if len(groups) == 0 {
+		r := reply(name, match, http.StatusServiceUnavailable,
+			failure{"The deployment has no provider in its data zone.", kindServer, "model", "upstream_unavailable"}.body())
+		r.TypedPerFilterConfig = runExtProc()
+		return r
+	}
+	maxBody := d.MaxBodyBytes
+	if maxBody <= 0 {
+		maxBody = DefaultMaxBodyBytes
+	}
+	return &routev3.Route{
+		Name:  name,
+		Match: match,
+		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+			ClusterSpecifier: &routev3.RouteAction_InlineClusterSpecifierPlugin{
+				InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{Extension: &corev3.TypedExtensionConfig{
+					Name: "envoy.router.cluster_specifier_plugin.priority_group",
+					TypedConfig: packed(&prioritygroupv3.PriorityGroupClusterSpecifier{
+						PriorityGroups: groups, OverrideMetadataNamespace: envoy.NamespaceRoute,
+					}),
+				}},
+			},
+			HostRewriteSpecifier: &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)},
+			Timeout:              durationpb.New(d.Timeout),
+			// The listener's idle timeout is for clients that stop sending; how
+			// long a model may think is the deployment's to say.
+			IdleTimeout: durationpb.New(d.Timeout),
+			RetryPolicy: b.retryPolicy(d),
+		}},
+		TypedPerFilterConfig: runExtProc(),
+		// A retry needs the whole body. The rewritten one may be a little longer
+		// than the client's.
+		RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(maxBody) + rewriteSlack),
+		RequestHeadersToRemove:  privateHeaders(),
+		ResponseHeadersToAdd:    servedHeaders(),
+		ResponseHeadersToRemove: wyeHeaders(),
+	}
+}
+
+// rewriteSlack is more than a rewrite adds to a body: a model name and a field.
+const rewriteSlack = 64 << 10
+
+// defaultGroups is the chain for a request whose metadata names none, which
+// takes a faulty ext_proc server: every backend of the deployment's zone, in
+// its order, by the clusters that rewrite the body themselves.
+func (b *builder) defaultGroups(d *router.Deployment) []*prioritygroupv3.PriorityGroup {
+	var groups []*prioritygroupv3.PriorityGroup
+	for i := range d.Subset {
+		for _, index := range d.Backends(i) {
+			backend := &b.snapshot.Backends[index]
+			name := envoy.ClusterName(backend.Name, backend.Hash, true)
+			groups = append(groups, &prioritygroupv3.PriorityGroup{
+				Name:     name,
+				Clusters: []*prioritygroupv3.ClusterWeight{{ClusterName: name, Weight: wrapperspb.UInt32(1)}},
+			})
+		}
+	}
+	return groups
+}
+
+// retryPolicy moves on to the next cluster of the chain. It goes by what says
+// that this provider cannot serve now, and not by what says that the request is
+// at fault. A 401 or 403 counts where Wye holds the key, since then it is not
+// the client who can help.
+func (b *builder) retryPolicy(d *router.Deployment) *routev3.RetryPolicy {
+	p := &routev3.RetryPolicy{
+		RetryOn:               "connect-failure,refused-stream,reset,5xx,retriable-status-codes",
+		RetriableStatusCodes:  []uint32{http.StatusRequestTimeout, http.StatusTooManyRequests},
+		NumRetries:            wrapperspb.UInt32(uint32(d.MaxAttempts - 1)),
+		RefreshClusterOnRetry: true,
+		// Another provider, so there is nothing to wait for.
+		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
+			BaseInterval: durationpb.New(5 * time.Millisecond), MaxInterval: durationpb.New(50 * time.Millisecond),
+		},
+	}
+	if b.ownsCredentials(d) {
+		p.RetriableStatusCodes = append(p.RetriableStatusCodes, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	if d.PerTryTimeout > 0 {
+		p.PerTryTimeout = durationpb.New(d.PerTryTimeout)
+	}
+	return p
+}
+
+// ownsCredentials reports whether every backend of d has a credential of Wye's.
+func (b *builder) ownsCredentials(d *router.Deployment) bool {
+	for i := range d.Subset {
+		for _, index := range d.Backends(i) {
+			if b.snapshot.Backends[index].Credential == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// privateHeaders are the request headers that are no business of a provider.
+func privateHeaders() []string {
+	return append([]string{"cookie", "x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal"},
+		envoy.ClientHeaders...)
+}
+
+// wyeHeaders are removed from a provider's response: Wye alone speaks for Wye.
+func wyeHeaders() []string {
+	return append(append([]string{}, envoy.ReservedHeaders...), envoy.ClientHeaders...)
+}
+
+// runExtProc turns the ext_proc filter on for a route.
+func runExtProc() map[string]*anypb.Any {
+	return map[string]*anypb.Any{envoy.ExtProcFilter: packed(&routev3.FilterConfig{
+		Config: packed(&extprocfilterv3.ExtProcPerRoute{
+			Override: &extprocfilterv3.ExtProcPerRoute_Overrides{Overrides: &extprocfilterv3.ExtProcOverrides{}},
+		}),
+	})}
+}
+
+func exactPath(path string, methods ...string) *routev3.RouteMatch {
+	return withMethods(&routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}}, methods)
+}
+
+func prefixPath(path string) *routev3.RouteMatch {
+	return &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: path}}
+}
+
+// withMethods restricts m to the methods; none means any.
+func withMethods(m *routev3.RouteMatch, methods []string) *routev3.RouteMatch {
+	if len(methods) == 0 {
+		return m
+	}
+	value := &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: methods[0]}}
+	if len(methods) > 1 {
+		value = &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{
+			SafeRegex: &matcherv3.RegexMatcher{Regex: strings.Join(methods, "|")},
+		}}
+	}
+	m.Headers = []*routev3.HeaderMatcher{{
+		Name: ":method", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: value},
+	}}
+	return m
+}
+
+// reply answers with a JSON body.
+func reply(name string, match *routev3.RouteMatch, status int, body string) *routev3.Route {
+	return &routev3.Route{
+		Name:  name,
+		Match: match,
+		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
+			Status: uint32(status),
+			Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}},
+		}},
+		ResponseHeadersToAdd: []*corev3.HeaderValueOption{overwrite("content-type", "application/json")},
+	}
+}
+
+func notAllowed(match *routev3.RouteMatch, allow string) *routev3.Route {
+	r := reply("method not allowed", match, http.StatusMethodNotAllowed,
+		failure{"The path does not take this method; it takes " + allow + ".", kindInvalid, "", "method_not_allowed"}.body())
+	r.ResponseHeadersToAdd = append(r.ResponseHeadersToAdd, overwrite("allow", allow))
+	return r
+}
