@@ -110,17 +110,19 @@ func (c *checker) checkNewModel(path string, m *policyv1.Model) {
 	if len(missing) == 0 {
 		return
 	}
-	hint := ""
-	if guess := nearest(m.GetName(), slices.Sorted(maps.Keys(c.embedded))); guess != "" {
-		hint = fmt.Sprintf(" (or did you mean %q?)", guess)
+	if c.report.full() {
+		return
 	}
-	c.errorf(path, "model %s is not in the embedded catalog, so it needs %s%s",
-		quote(m.GetName()), strings.Join(missing, " and "), hint)
+	c.errorf(path, "model %s is not in the embedded catalog, so it needs %s%s", quote(m.GetName()),
+		strings.Join(missing, " and "), suggestion(m.GetName(), slices.Sorted(maps.Keys(c.embedded))))
 }
 
 func (c *checker) checkPrice(path string, m *policyv1.Model) {
 	p := m.GetPrice()
 	if p == nil || p.CachedInput == nil || p.Input == nil || p.GetCachedInput() <= p.GetInput() {
+		return
+	}
+	if c.faulty(path + ".price") {
 		return
 	}
 	c.warnf(path+".price", "cached_input %v is above input %v", p.GetCachedInput(), p.GetInput())
@@ -141,14 +143,17 @@ func (c *checker) checkAbility(path string, a *policyv1.Ability) {
 	for _, ref := range []struct {
 		field, name string
 	}{{"trained_as", a.GetTrainedAs()}, {"like", a.GetLike()}} {
-		if ref.name == "" || c.report.full() {
+		if ref.name == "" {
 			continue
 		}
 		for _, version := range c.versions {
 			p := c.predictors[version]
 			if _, ok := p.Model(ref.name); !ok {
-				c.errorf(path+"."+ref.field, "%s",
-					unknown("model of predictor "+version, ref.name, p.Models()))
+				if c.report.full() {
+					return
+				}
+				c.errorf(path+"."+ref.field, "predictor %s was not trained on %s%s",
+					version, quote(ref.name), suggestion(ref.name, p.Models()))
 				break
 			}
 		}

@@ -51,7 +51,7 @@ func (c *checker) checkDeployment(path string, d *policyv1.Deployment) {
 			usable++
 		}
 	}
-	if usable == 1 {
+	if usable == 1 && !c.faulty(path+".subset") {
 		c.warnf(path+".subset", "only one model can serve; there is nothing to route and nothing to fall back to")
 	}
 	if v := d.GetPredictor(); d.Predictor != nil && v != "" && c.predictors[v] == nil && !c.report.full() {

@@ -9,10 +9,16 @@ import (
 // unknown is the message for a name that is none of known, with the nearest
 // known name when there is one that a typing mistake explains.
 func unknown(kind, name string, known []string) string {
+	return fmt.Sprintf("unknown %s %s%s", kind, quote(name), suggestion(name, known))
+}
+
+// suggestion ends a message about a name that is none of known: the nearest one
+// as a question, or nothing.
+func suggestion(name string, known []string) string {
 	if guess := nearest(name, known); guess != "" {
-		return fmt.Sprintf("unknown %s %s, did you mean %q?", kind, quote(name), guess)
+		return fmt.Sprintf(", did you mean %q?", guess)
 	}
-	return fmt.Sprintf("unknown %s %s", kind, quote(name))
+	return ""
 }
 
 // maxQuoted bounds how much of a document's text a message repeats, in bytes.

@@ -46,7 +46,7 @@ func (o *outline) note(n *yaml.Node, path string) {
 	o.paths[at] = path
 }
 
-// fault reports a fault at n, or just counts it when there are many.
+// fault reports an error at n.
 func (o *outline) fault(n *yaml.Node, path, format string, a ...any) {
 	o.report.add(Fault{File: o.file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, a...)})
 }
@@ -148,7 +148,6 @@ func (o *outline) enum(n *yaml.Node, ed protoreflect.EnumDescriptor, path string
 		}
 	}
 	if o.report.full() {
-		o.fault(n, path, "unknown name")
 		return
 	}
 	message := unknown(strings.ToLower(string(ed.Name())), n.Value, names)

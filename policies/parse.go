@@ -2,10 +2,12 @@ package policies
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -110,7 +112,10 @@ func tree(data []byte) (*yaml.Node, Fault) {
 	return root, Fault{}
 }
 
-var syntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+var (
+	syntaxError  = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+	grammarError = regexp.MustCompile(`^(did not find expected|found (undefined tag|duplicate %|incompatible))`)
+)
 
 // syntaxFault turns the YAML parser's error into a fault; it knows the line
 // only, and not always that.
@@ -120,6 +125,9 @@ func syntaxFault(err error) Fault {
 		f.Message = "YAML syntax: " + m[2]
 		if line, err := strconv.Atoi(m[1]); err == nil && line > 0 {
 			f.Line = line
+			if grammarError.MatchString(m[2]) {
+				f.Line++ // the parser counts these from 0
+			}
 		}
 	}
 	return f
@@ -141,15 +149,15 @@ func (o *outline) decode(data []byte, m proto.Message) {
 	if errors.As(err, &joined) {
 		causes = joined.Unwrap()
 	}
-	for i, cause := range causes {
-		if o.report.full() {
-			o.report.Omitted += len(causes) - i
-			return
-		}
+	for _, cause := range causes {
 		at, message := o.decoderFault(cause)
-		if !known[at] {
-			o.report.add(Fault{File: o.file, Line: at.line, Column: at.column, Path: o.paths[at], Message: message})
+		if known[at] {
+			continue
 		}
+		if o.report.full() {
+			return // each message copies its line, so reading on could cost much
+		}
+		o.report.add(Fault{File: o.file, Line: at.line, Column: at.column, Path: o.paths[at], Message: message})
 	}
 }
 
@@ -170,7 +178,25 @@ func (o *outline) decoderFault(err error) (position, string) {
 			at = position{line, column}
 		}
 	}
-	return at, strings.Replace(cause.Error(), "strconv.ParseFloat: parsing ", "", 1)
+	return at, decoderMessage(cause.Error())
+}
+
+var wrongKind = regexp.MustCompile(`^expected (?:fields for \S+|(\w+)), got (\w+)$`)
+
+// decoderMessage words the decoder's messages like the rest of ours.
+func decoderMessage(s string) string {
+	if m := wrongKind.FindStringSubmatch(s); m != nil {
+		return fmt.Sprintf("must be a %s, not a %s", cmp.Or(m[1], "mapping"), m[2])
+	}
+	return strings.Replace(s, "strconv.ParseFloat: parsing ", "", 1)
+}
+
+// faulty reports whether the field at path or one within it has an error.
+func (o *outline) faulty(path string) bool {
+	return slices.ContainsFunc(o.report.Faults, func(f Fault) bool {
+		rest, within := strings.CutPrefix(f.Path, path)
+		return within && f.Severity == SeverityError && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
 }
 
 // validate checks m against the rules in its schema. A field that is at fault
@@ -193,7 +219,7 @@ func (o *outline) validate(m proto.Message) error {
 		if known[path] {
 			continue
 		}
-		o.errorf(path, "%s", violationMessage(violation))
+		o.errorf(path, "%s", violationMessage(violation, path))
 	}
 	return nil
 }
@@ -210,10 +236,11 @@ func (o *outline) faultyPaths() map[string]bool {
 }
 
 // violationMessage is the rule's message, with the value when it is a text or a
-// number.
-func violationMessage(v *protovalidate.Violation) string {
+// number. Values of a credential are left out: they may be a key that somebody
+// put in the wrong place.
+func violationMessage(v *protovalidate.Violation, path string) string {
 	message := v.Proto.GetMessage()
-	if !v.FieldValue.IsValid() || v.Proto.GetForKey() {
+	if !v.FieldValue.IsValid() || v.Proto.GetForKey() || strings.Contains(path, ".credential.") {
 		return message
 	}
 	switch value := v.FieldValue.Interface().(type) {

@@ -59,8 +59,10 @@ func (f Fault) String() string {
 // as one line a fault.
 type Report struct {
 	Faults []Fault
-	// Omitted counts the faults beyond MaxFaults.
-	Omitted int
+	// Truncated is set when there are more faults than MaxFaults.
+	Truncated bool
+
+	errors int // among Faults
 }
 
 // MaxFaults bounds the faults of one Report.
@@ -72,8 +74,8 @@ func (r *Report) Error() string {
 	for _, f := range r.Faults {
 		lines = append(lines, f.String())
 	}
-	if r.Omitted > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", r.Omitted))
+	if r.Truncated {
+		lines = append(lines, "and more")
 	}
 	return strings.Join(lines, "\n")
 }
@@ -83,25 +85,31 @@ func (r *Report) Failed() bool {
 	return slices.ContainsFunc(r.Faults, func(f Fault) bool { return f.Severity == SeverityError })
 }
 
-// full reports whether further faults would only be counted.
-func (r *Report) full() bool { return len(r.Faults) >= MaxFaults }
+// full reports whether an error that was found has no room, and notes that there
+// was one. It spares a caller the work of wording it.
+func (r *Report) full() bool {
+	full := r.errors >= MaxFaults
+	r.Truncated = r.Truncated || full
+	return full
+}
 
-// add appends f, or counts it when there are too many. An error takes the place
-// of a warning, so that warnings never hide why a policy was refused.
+// add appends f if there is room. An error takes the place of a warning if need
+// be, so that warnings never hide that a policy is refused, and why.
 func (r *Report) add(f Fault) {
-	if !r.full() {
+	if f.Severity == SeverityError {
+		if r.full() {
+			return
+		}
+		r.errors++
+	}
+	if len(r.Faults) < MaxFaults {
 		r.Faults = append(r.Faults, f)
 		return
 	}
-	r.Omitted++
-	if f.Severity != SeverityError {
-		return
-	}
-	for i := range r.Faults {
-		if r.Faults[i].Severity != SeverityError {
-			r.Faults[i] = f
-			return
-		}
+	r.Truncated = true
+	if f.Severity == SeverityError {
+		i := slices.IndexFunc(r.Faults, func(f Fault) bool { return f.Severity != SeverityError })
+		r.Faults[i] = f
 	}
 }
 

@@ -1,7 +1,6 @@
 package policies
 
 import (
-	"fmt"
 	"sync"
 
 	"wye/policies/policyv1"
@@ -50,9 +49,6 @@ func resolve(p *predict.Predictor, m *policyv1.Model) (model predict.Model, prio
 		OutputPrice: m.GetPrice().GetOutput(),
 		Reasoning:   a.GetReasoning(),
 	})
-	if len(a.GetSkills()) > 0 && a.GetSource() != "" {
-		prior = fmt.Sprintf("%s (%s)", prior, a.GetSource())
-	}
 	return model, prior
 }
 
