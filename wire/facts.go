@@ -1,5 +1,10 @@
 package wire
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // How much text of each part Facts keeps: what the predictor reads. A longer
 // part keeps its head and its tail, because instructions stand at either end.
 const (
@@ -8,6 +13,10 @@ const (
 	HistoryTail            = 2048
 	ToolsHead              = 1024
 )
+
+// MaxFields is how many top-level fields a body may have. OpenAI documents
+// fewer than fifty.
+const MaxFields = 128
 
 // Facts are what one scan of a request body finds. A Facts is reusable: Scan
 // overwrites it and keeps its memory. Its slices are views into the body or
@@ -18,36 +27,154 @@ type Facts struct {
 	Model                []byte
 	ModelStart, ModelEnd int
 
-	Stream      bool
-	OutputCap   int // max_completion_tokens, else max_tokens, else 0
-	HasImages   bool
-	HasPDF      bool
-	HasTools    bool
-	Parallel    bool // parallel_tool_calls is true
-	HasSchema   bool // response_format asks for a JSON schema
-	Messages    int
-	ToolCount   int
-	ImageCount  int
-	TextBytes   int // unescaped text of all messages and tools, unclipped
-	SystemText  []byte
+	Stream     bool
+	OutputCap  int // max_completion_tokens, else max_tokens, else 0
+	HasImages  bool
+	HasPDF     bool
+	HasTools   bool
+	Parallel   bool // parallel_tool_calls is true
+	HasSchema  bool // response_format asks for a JSON schema
+	Messages   int
+	ToolCount  int
+	ImageCount int
+	FileCount  int
+	TextBytes  int // unescaped text of all messages and tools, unclipped
+
+	SystemText  []byte // system and developer messages
 	UserText    []byte // the last user turn
-	HistoryText []byte
-	ToolsText   []byte
+	HistoryText []byte // all other messages, newest last
+	ToolsText   []byte // names and descriptions of the declared tools
 	// PromptTokens is the best estimate, PromptTokensMax the safe one.
 	PromptTokens, PromptTokensMax int
-	// PrefixHash is over the leading system message and the first user turn:
+	// PrefixHash is over the leading system messages and the first user turn:
 	// it stays the same for every turn of one conversation.
 	PrefixHash uint64
+
+	fields []field // top-level, in the body's order
+	texts  []str   // of the message being read
+	names  []byte  // memory of unescaped field names and of Model
+
+	// history holds what came before the user turn in user, since what came
+	// after it.
+	system, user, history, since, tools clip
+
+	turns                          int // user messages
+	maxTokens, maxCompletionTokens int
 }
 
-// Problem is a request that cannot be served as it is written.
-type Problem struct {
-	Status  int    // HTTP
-	Type    string // OpenAI's error type, e.g. invalid_request_error
-	Code    string // OpenAI's error code, may be empty: null
-	Param   string // offending field, may be empty: null
-	Message string
+// field is one member of the body's top-level object: byte offsets, quotes
+// included.
+type field struct {
+	name                  []byte // unescaped
+	key, keyEnd, val, end int
 }
 
-// Error implements error.
-func (p *Problem) Error() string { return p.Message }
+// keepTexts bounds the memory that reset keeps for the texts of one message.
+const keepTexts = 1024
+
+// reset makes f as good as new and keeps its memory.
+func (f *Facts) reset() {
+	kept := Facts{
+		fields: f.fields[:0], texts: f.texts[:0], names: f.names[:0],
+		system: f.system, user: f.user, history: f.history, since: f.since, tools: f.tools,
+	}
+	if cap(kept.texts) > keepTexts {
+		kept.texts = nil
+	}
+	*f = kept
+	f.system.init(SystemHead, SystemTail)
+	f.user.init(UserHead, HistoryTail)
+	f.history.init(0, HistoryTail)
+	f.since.init(0, HistoryTail)
+	f.tools.init(ToolsHead, 0)
+}
+
+// place puts the texts of the message that was read where they belong.
+func (f *Facts) place(body []byte, who role) {
+	switch who {
+	case roleSystem:
+		f.system.append(body, f.texts)
+	case roleUser:
+		if f.turns++; f.turns > 1 { // the user turn so far was not the last
+			f.history.join(&f.user)
+			f.history.join(&f.since)
+			f.user.reset()
+			f.since.reset()
+		}
+		f.user.append(body, f.texts)
+		if f.turns == 1 {
+			f.PrefixHash = f.prefixHash()
+		}
+	case roleMissing, roleOther:
+		if f.turns == 0 {
+			f.history.append(body, f.texts)
+		} else {
+			f.since.append(body, f.texts)
+		}
+	}
+}
+
+// append adds texts of one message, a line each.
+func (c *clip) append(body []byte, texts []str) {
+	for _, t := range texts {
+		if t.end > t.start {
+			c.separate()
+			c.add(body[t.start:t.end], t.escaped)
+		}
+	}
+}
+
+// join adds to c, which keeps a tail only, what o kept.
+func (c *clip) join(o *clip) {
+	if len(o.head)+len(o.tail) == 0 {
+		return
+	}
+	c.separate()
+	c.addTail(o.head, false)
+	c.addTail(o.tail, false)
+}
+
+// prefixHash hashes the system messages and the user turn read so far.
+func (f *Facts) prefixHash() uint64 {
+	h := uint64(len(f.system.head))
+	for _, part := range [...][]byte{f.system.head, f.system.tail, f.user.head, f.user.tail} {
+		h = mix(h, part)
+	}
+	return h
+}
+
+// mix continues the hash h with b. It is no defence against collisions made on
+// purpose: whoever makes them only moves their own calls to one backend.
+func mix(h uint64, b []byte) uint64 {
+	const odd = 0x9E3779B97F4A7C15 // 2^64 over the golden ratio
+	step := func(w uint64) {
+		hi, lo := bits.Mul64(h^w, odd)
+		h = hi ^ lo ^ w
+	}
+	n := uint64(len(b))
+	for ; len(b) >= 8; b = b[8:] {
+		step(binary.LittleEndian.Uint64(b))
+	}
+	for _, c := range b {
+		n = n<<8 | uint64(c)
+	}
+	step(n)
+	return h
+}
+
+// finish sets what is known only at the end of the scan.
+func (f *Facts) finish(t *tally) {
+	if f.turns == 0 {
+		f.PrefixHash = f.prefixHash()
+	}
+	f.history.join(&f.since)
+	f.SystemText = f.system.text(SystemTail)
+	f.UserText = f.user.text(UserTail)
+	f.HistoryText = f.history.text(HistoryTail)
+	f.ToolsText = f.tools.text(0)
+	f.TextBytes = t.bytes
+	f.PromptTokens, f.PromptTokensMax = t.tokens()
+	if f.OutputCap = f.maxCompletionTokens; f.OutputCap == 0 {
+		f.OutputCap = f.maxTokens
+	}
+}

@@ -1,0 +1,326 @@
+package wire
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// role is who a message is from, as far as the facts tell roles apart.
+type role uint8
+
+const (
+	roleMissing role = iota
+	roleSystem       // system and developer
+	roleUser
+	roleOther // assistant, tool, function, and what is yet to come
+)
+
+// at is a fault in the message being read.
+func (r *reader) at(code, path, message string) bool {
+	param := "messages[" + strconv.Itoa(r.message) + "]" + path
+	return r.fail(&Problem{
+		Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: code, Param: param, Message: param + " " + message,
+	})
+}
+
+// wrongType passes a value and fails because of its type.
+func (r *reader) wrongType(path, message string) bool {
+	return r.skip() && r.at(CodeInvalidType, path, message)
+}
+
+func (r *reader) messages() bool {
+	if r.peek() != '[' {
+		return r.mismatch("messages", "messages must be an array")
+	}
+	if !r.open() {
+		return false
+	}
+	for first := true; r.element(first); first = false {
+		if r.peek() != '{' {
+			return r.wrongType("", "must be an object")
+		}
+		if !r.oneMessage() {
+			return false
+		}
+		r.message++
+	}
+	if r.problem != nil {
+		return false
+	}
+	if r.f.Messages = r.message; r.message == 0 {
+		return r.fail(invalid(CodeEmptyArray, "messages", "messages must not be empty"))
+	}
+	return true
+}
+
+// oneMessage reads a message. Its texts are only noted while it is read,
+// because its role may come last.
+func (r *reader) oneMessage() bool {
+	if !r.open() {
+		return false
+	}
+	who := roleMissing
+	r.f.texts = r.f.texts[:0]
+	r.tokens.overhead(perMessage)
+	for first := true; ; first = false {
+		k, more := r.key(first)
+		if !more {
+			break
+		}
+		ok := false
+		switch string(r.name(k)) {
+		case "role":
+			who, ok = r.role()
+		case "content":
+			ok = r.content()
+		case "refusal", "name":
+			ok = r.stringOr(true)
+		case "tool_calls":
+			ok = r.toolCalls()
+		case "function_call":
+			ok = r.call()
+		case "audio":
+			if ok = r.skipNull(); !ok {
+				return r.skip() && r.at(CodeUnsupported, ".audio", "refers to audio, which this router does not support")
+			}
+		default:
+			ok = r.skip()
+		}
+		if !ok {
+			return false
+		}
+	}
+	if r.problem != nil {
+		return false
+	}
+	if who == roleMissing {
+		return r.at(CodeMissing, ".role", "is missing")
+	}
+	r.f.place(r.body, who)
+	return true
+}
+
+func (r *reader) role() (role, bool) {
+	if r.peek() != '"' {
+		return roleMissing, r.wrongType(".role", "must be a string")
+	}
+	v, ok := r.str()
+	switch string(r.name(v)) {
+	case "system", "developer":
+		return roleSystem, ok
+	case "user":
+		return roleUser, ok
+	}
+	return roleOther, ok
+}
+
+// skipNull passes a null if that is what comes next.
+func (r *reader) skipNull() bool { return r.peek() == 'n' && r.literal("null") }
+
+// stringOr reads a string as text of the message. Another value is passed, if
+// others are allowed.
+func (r *reader) stringOr(others bool) bool {
+	if r.peek() != '"' {
+		return others && r.skip()
+	}
+	v, ok := r.str()
+	if !ok {
+		return false
+	}
+	r.tokens.text(r.body[v.start:v.end], v.escaped)
+	r.f.texts = append(r.f.texts, v)
+	return true
+}
+
+// content reads a message's content: a string, an array of parts or null.
+func (r *reader) content() bool {
+	switch r.peek() {
+	case '"':
+		return r.stringOr(false)
+	case 'n':
+		return r.literal("null")
+	case '[':
+	default:
+		return r.wrongType(".content", "must be a string or an array of content parts")
+	}
+	if !r.open() {
+		return false
+	}
+	for i, first := 0, true; r.element(first); i, first = i+1, false {
+		if r.peek() != '{' {
+			return r.wrongType(".content["+strconv.Itoa(i)+"]", "must be an object")
+		}
+		if !r.part(i) {
+			return false
+		}
+	}
+	return r.problem == nil
+}
+
+// part reads one content part.
+func (r *reader) part(i int) bool {
+	if !r.open() {
+		return false
+	}
+	image, file, audio, fileBytes := false, false, false, 0
+	for first := true; ; first = false {
+		k, more := r.key(first)
+		if !more {
+			break
+		}
+		ok := false
+		switch string(r.name(k)) {
+		case "type":
+			var v str
+			if r.peek() != '"' {
+				return r.wrongType(".content["+strconv.Itoa(i)+"].type", "must be a string")
+			}
+			v, ok = r.str()
+			kind := r.name(v)
+			image, file, audio = string(kind) == "image_url", string(kind) == "file", string(kind) == "input_audio"
+		case "text", "refusal":
+			ok = r.stringOr(true)
+		case "file":
+			start := r.pos
+			ok = r.skip()
+			fileBytes = r.pos - start
+		default:
+			ok = r.skip()
+		}
+		if !ok {
+			return false
+		}
+	}
+	switch {
+	case r.problem != nil:
+		return false
+	case audio:
+		return r.at(CodeUnsupported, ".content["+strconv.Itoa(i)+"]", "is audio, which this router does not support")
+	case image:
+		r.f.HasImages = true
+		r.f.ImageCount++
+		r.tokens.overhead(perImage)
+	case file:
+		r.f.HasPDF = true
+		r.f.FileCount++
+		r.tokens.file(fileBytes)
+	}
+	return true
+}
+
+// toolCalls reads the calls that an assistant's message made.
+func (r *reader) toolCalls() bool {
+	if r.peek() != '[' {
+		return r.skip()
+	}
+	if !r.open() {
+		return false
+	}
+	for first := true; r.element(first); first = false {
+		if !r.call() {
+			return false
+		}
+	}
+	return r.problem == nil
+}
+
+// call reads a tool call, or the function or custom tool inside it: what
+// matters is the text of its name and arguments.
+func (r *reader) call() bool {
+	if r.peek() != '{' {
+		return r.skip()
+	}
+	if !r.open() {
+		return false
+	}
+	for first := true; ; first = false {
+		k, more := r.key(first)
+		if !more {
+			return r.problem == nil
+		}
+		ok := false
+		switch string(r.name(k)) {
+		case "function", "custom":
+			ok = r.call()
+		case "name", "arguments", "input":
+			ok = r.stringOr(true)
+		default:
+			ok = r.skip()
+		}
+		if !ok {
+			return false
+		}
+	}
+}
+
+// tools reads the declared tools, or the functions of the older protocol.
+func (r *reader) tools(param string) bool {
+	switch r.peek() {
+	case 'n':
+		return r.literal("null")
+	case '[':
+	default:
+		return r.mismatch(param, param+" must be an array")
+	}
+	if !r.open() {
+		return false
+	}
+	for i, first := 0, true; r.element(first); i, first = i+1, false {
+		if r.peek() != '{' {
+			return r.mismatch(param, param+"["+strconv.Itoa(i)+"] must be an object")
+		}
+		r.f.ToolCount++
+		r.f.HasTools = true
+		r.tokens.overhead(perTool)
+		if !r.tool() {
+			return false
+		}
+	}
+	return r.problem == nil
+}
+
+// tool reads a declared tool, or the function or custom tool inside it. Its
+// schema is shown to the model and so counts as it is written.
+func (r *reader) tool() bool {
+	if r.peek() != '{' {
+		return r.skip()
+	}
+	if !r.open() {
+		return false
+	}
+	for first := true; ; first = false {
+		k, more := r.key(first)
+		if !more {
+			return r.problem == nil
+		}
+		ok := false
+		switch string(r.name(k)) {
+		case "function", "custom":
+			ok = r.tool()
+		case "name", "description":
+			ok = r.toolText()
+		case "parameters", "format":
+			ok = r.counted()
+		default:
+			ok = r.skip()
+		}
+		if !ok {
+			return false
+		}
+	}
+}
+
+func (r *reader) toolText() bool {
+	if r.peek() != '"' {
+		return r.skip()
+	}
+	v, ok := r.str()
+	if !ok {
+		return false
+	}
+	raw := r.body[v.start:v.end]
+	r.tokens.text(raw, v.escaped)
+	r.f.tools.separate()
+	r.f.tools.add(raw, v.escaped)
+	return true
+}

@@ -1,0 +1,136 @@
+package wire
+
+import "slices"
+
+// Edit is how a body must change for the backend that serves it.
+type Edit struct {
+	// Model becomes the value of the model field.
+	Model string
+	// Drop lists top-level fields to remove. The model field stays whatever
+	// Drop says, and so do the output caps when MaxTokensField is set.
+	Drop []string
+	// MaxTokensField is the one name under which the output cap is sent:
+	// max_tokens or max_completion_tokens. Empty leaves it as the client
+	// wrote it.
+	MaxTokensField string
+}
+
+const (
+	maxTokens           = "max_tokens"
+	maxCompletionTokens = "max_completion_tokens"
+)
+
+// ScanFields reads only the top level of a body: enough for AppendRewrite and
+// AppendDropped, and nothing else in f is set but Model. It accepts every body
+// that Scan accepts.
+func ScanFields(body []byte, f *Facts) *Problem {
+	f.reset()
+	r := reader{scanner: scanner{body: body}, f: f, fieldsOnly: true}
+	if !r.request() {
+		return r.problem
+	}
+	return nil
+}
+
+// AppendRewrite appends body as e wants it to dst. f holds what Scan or
+// ScanFields found in that same body. Every byte stays as the client wrote it,
+// except the model's value, the fields that are removed, each with one comma
+// and the white space around it, and the name of the output cap. A rewrite
+// repeated changes nothing.
+//
+// What is removed is gone for every later edit of the result: Envoy shows the
+// step that rewrites a body for a fallback the body as it was rewritten for
+// the first model. So the first edit must drop only what its own model
+// refuses; a fallback then gets a request that it can serve, at worst without
+// a field that it would have honoured.
+func AppendRewrite(dst, body []byte, f *Facts, e Edit) []byte {
+	keeper := e.capKeeper(body, f)
+	last := len(f.fields) - 1 // the last field that stays
+	for last > 0 && e.removes(&f.fields[last], last, keeper) {
+		last--
+	}
+	from := 0 // body[:from] is dealt with
+	for i := range f.fields {
+		at := &f.fields[i]
+		switch {
+		case i > last || e.removes(at, i, keeper):
+			if i < last {
+				dst = append(dst, body[from:at.key]...)
+				from = f.fields[i+1].key
+			}
+		case string(at.name) == "model":
+			dst = append(dst, body[from:at.val]...)
+			dst = appendString(dst, e.Model)
+			from = at.end
+		case i == keeper && string(at.name) != e.MaxTokensField:
+			dst = append(dst, body[from:at.key]...)
+			dst = appendString(dst, e.MaxTokensField)
+			from = at.keyEnd
+		}
+	}
+	if n := len(f.fields) - 1; last < n { // the comma before the removed ones goes
+		dst = append(dst, body[from:f.fields[last].end]...)
+		from = f.fields[n].end
+	}
+	return append(dst, body[from:]...)
+}
+
+// AppendRewriteBody is AppendRewrite for a body that was not scanned before; f
+// is scratch memory. It returns dst as it was with the problem of a body that
+// it cannot edit, which must not be sent on: it may name another model.
+func AppendRewriteBody(dst, body []byte, f *Facts, e Edit) ([]byte, *Problem) {
+	if p := ScanFields(body, f); p != nil {
+		return dst, p
+	}
+	return AppendRewrite(dst, body, f, e), nil
+}
+
+// AppendDropped appends the names of the fields of e.Drop that AppendRewrite
+// removes, in the body's order, with commas between. A second output cap that
+// says what the first says is not among them.
+func AppendDropped(dst []byte, f *Facts, e Edit) []byte {
+	for i, n := 0, len(dst); i < len(f.fields); i++ {
+		if at := &f.fields[i]; e.drops(at) {
+			if len(dst) > n {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, at.name...)
+		}
+	}
+	return dst
+}
+
+// capKeeper is the index of the field that is sent as the output cap when the
+// edit wants exactly one, else -1.
+func (e *Edit) capKeeper(body []byte, f *Facts) int {
+	keeper := -1
+	if e.MaxTokensField == "" {
+		return keeper
+	}
+	for i := range f.fields {
+		at := &f.fields[i]
+		if !isCap(at.name) {
+			continue
+		}
+		null := body[at.val] == 'n'
+		if keeper < 0 || body[f.fields[keeper].val] == 'n' || !null && string(at.name) == maxCompletionTokens {
+			keeper = i
+		}
+	}
+	return keeper
+}
+
+func isCap(name []byte) bool { return string(name) == maxTokens || string(name) == maxCompletionTokens }
+
+// drops reports whether the field is removed because Drop names it.
+func (e *Edit) drops(at *field) bool {
+	if string(at.name) == "model" || e.MaxTokensField != "" && isCap(at.name) {
+		return false
+	}
+	return slices.Contains(e.Drop, string(at.name))
+}
+
+// removes reports whether the i-th field is not in the result.
+func (e *Edit) removes(at *field, i, capKeeper int) bool {
+	return e.drops(at) || capKeeper >= 0 && capKeeper != i && isCap(at.name)
+}
