@@ -58,17 +58,7 @@ func (s *scorer) Version() string { return s.predictor.Version() }
 // Score implements router.Scorer.
 func (s *scorer) Score(req *router.Request, models []router.ModelIndex, out []router.Estimate) {
 	scratch := s.scratch.Get().(*scoreScratch)
-	scratch.input = predict.Input{
-		System:       req.Text.System,
-		User:         req.Text.User,
-		History:      req.Text.History,
-		Tools:        req.Text.Tools,
-		Bytes:        req.Text.Bytes,
-		Turns:        req.Text.Turns,
-		ToolCount:    req.Text.Tool,
-		Images:       req.Text.Images,
-		PromptTokens: req.PromptTokens,
-	}
+	scratch.input = inputOf(req)
 	n := len(models) // at most MaxSubset, which NewSnapshot guarantees
 	for i, m := range models {
 		scratch.models[i] = s.models[m]
@@ -80,4 +70,30 @@ func (s *scorer) Score(req *router.Request, models []router.ModelIndex, out []ro
 	}
 	scratch.input = predict.Input{} // the views must not outlive the call
 	s.scratch.Put(scratch)
+}
+
+// inputOf is what the predictor reads of req; the views are req's.
+func inputOf(req *router.Request) predict.Input {
+	return predict.Input{
+		System:       req.Text.System,
+		User:         req.Text.User,
+		History:      req.Text.History,
+		Tools:        req.Text.Tools,
+		Bytes:        req.Text.Bytes,
+		Turns:        req.Text.Turns,
+		ToolCount:    req.Text.Tool,
+		Images:       req.Text.Images,
+		PromptTokens: req.PromptTokens,
+	}
+}
+
+// Demand says which skills req asks for, the most demanded first, as the
+// predictor behind s reads it; nil when s was not made by this package.
+func Demand(s router.Scorer, req *router.Request) []predict.SkillDemand {
+	own, ok := s.(*scorer)
+	if !ok {
+		return nil
+	}
+	in := inputOf(req)
+	return own.predictor.Demand(&in)
 }
