@@ -1,0 +1,93 @@
+package extproc
+
+import (
+	"math"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"wye/envoy"
+	"wye/router"
+)
+
+// prepared is what every request of one snapshot needs and none changes. It is
+// immutable.
+type prepared struct {
+	snapshot *router.Snapshot
+	// first and fallback have, for every backend, the priority group that
+	// consists of its cluster, as a serialised values field of a ListValue.
+	first, fallback [][]byte
+	// maxBody is the largest body that any deployment takes, in bytes.
+	maxBody int
+}
+
+// preparedCache keeps the latest snapshot's. Streams of two snapshots at the
+// time of a swap may prepare one more than once, which only costs time.
+type preparedCache struct{ latest atomic.Pointer[prepared] }
+
+func (c *preparedCache) of(s *router.Snapshot, defaultMaxBody int) *prepared {
+	if p := c.latest.Load(); p != nil && p.snapshot == s {
+		return p
+	}
+	p := prepare(s, defaultMaxBody)
+	c.latest.Store(p)
+	return p
+}
+
+func prepare(s *router.Snapshot, defaultMaxBody int) *prepared {
+	p := &prepared{snapshot: s}
+	for i := range s.Backends {
+		b := &s.Backends[i]
+		p.first = append(p.first, appendGroup(nil, envoy.ClusterName(b.Name, b.Hash, false)))
+		p.fallback = append(p.fallback, appendGroup(nil, envoy.ClusterName(b.Name, b.Hash, true)))
+	}
+	for i := range s.Deployments {
+		p.maxBody = max(p.maxBody, bodyLimit(&s.Deployments[i], defaultMaxBody))
+	}
+	return p
+}
+
+// bodyLimit is how many bytes a body of deployment d may have.
+func bodyLimit(d *router.Deployment, otherwise int) int {
+	if d.MaxBodyBytes > 0 {
+		return d.MaxBodyBytes
+	}
+	return otherwise
+}
+
+// appendGroup appends one element of the priority_groups list: a group of the
+// cluster's own name that holds the cluster alone.
+func appendGroup(dst []byte, cluster string) []byte {
+	dst, value := open(dst, listValues)
+	dst, group := open(dst, valueStruct)
+	dst, clusters := openField(dst, "clusters")
+	dst, v := open(dst, entryValue)
+	dst, list := open(dst, valueList)
+	dst, element := open(dst, listValues)
+	dst, members := open(dst, valueStruct)
+	dst = appendStringField(dst, "cluster_name", cluster)
+	dst, weight := openField(dst, "weight")
+	dst, n := open(dst, entryValue)
+	dst = protowire.AppendTag(dst, valueNumber, protowire.Fixed64Type)
+	dst = protowire.AppendFixed64(dst, math.Float64bits(1))
+	dst = shut(shut(dst, n), weight)
+	dst = shut(shut(shut(shut(shut(dst, members), element), list), v), clusters)
+	dst = appendStringField(dst, "name", cluster)
+	return shut(shut(dst, group), value)
+}
+
+// appendChain appends the Struct field that NamespaceRoute consists of: the
+// chain's clusters, of which every one but the first rewrites the body itself.
+func (p *prepared) appendChain(dst []byte, chain []router.Step) []byte {
+	dst, entry := openField(dst, "priority_groups")
+	dst, value := open(dst, entryValue)
+	dst, list := open(dst, valueList)
+	for i, step := range chain {
+		if i == 0 {
+			dst = append(dst, p.first[step.Backend]...)
+		} else {
+			dst = append(dst, p.fallback[step.Backend]...)
+		}
+	}
+	return shut(shut(shut(dst, list), value), entry)
+}

@@ -1,0 +1,16 @@
+// Package extproc is the gRPC server that Envoy's ext_proc filter asks about
+// every request. One stream is one request: the server collects the headers and
+// the body, has a pinned router.Snapshot decide, and answers once, with the
+// rewritten body, the chain of clusters as dynamic metadata, or an error in the
+// client's own protocol. The same service also rewrites a body for the model of
+// a fallback cluster, where Envoy calls it per attempt.
+//
+// The package knows Envoy's ext_proc protocol and nothing of policies, xDS or
+// how a model is chosen. It must not see a response: no message of the response
+// path is ever asked for. Prompts and credentials are never logged.
+//
+// Messages are read and written at the level of the protobuf wire format by the
+// functions in inbound.go and outbound.go; tests hold them against the generated
+// types. One stream costs about a third less CPU than with generated messages
+// (BenchmarkStream).
+package extproc
