@@ -1,0 +1,102 @@
+package extproc
+
+import (
+	"encoding/hex"
+	"math/rand/v2"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"wye/router"
+	"wye/wire"
+)
+
+// The defaults of a Config.
+const (
+	DefaultMaxBodyBytes     = 16 << 20
+	DefaultMaxInflightBytes = 256 << 20
+	DefaultIdleTimeout      = 30 * time.Second
+)
+
+// Config is what a Server needs. Only Router is required; a zero field has the
+// default named beside it.
+type Config struct {
+	// Router holds the snapshot; a stream pins it when its headers arrive.
+	Router *router.Router
+	// Logger hears of panics and of nothing else: an error that a client is
+	// told about is the Observer's to count. The zero Logger is silent.
+	Logger zerolog.Logger
+	// MaxBodyBytes bounds a request body, before and after decoding, of a
+	// deployment that sets no bound itself. DefaultMaxBodyBytes.
+	MaxBodyBytes int
+	// MaxInflightBytes bounds the body bytes that all streams hold together; a
+	// request beyond it is refused with 503. While one is rewritten it takes
+	// about twice its size. DefaultMaxInflightBytes.
+	MaxInflightBytes int
+	// IdleTimeout is how long a stream may wait for its next message. Slow
+	// clients are legitimate, silent ones are refused with 408.
+	// DefaultIdleTimeout.
+	IdleTimeout time.Duration
+	// AppendID appends a decision id of printable ASCII to dst. It is called
+	// concurrently. 16 random hex digits.
+	AppendID func(dst []byte) []byte
+	// Observer is told what happened.
+	Observer Observer
+}
+
+// Observer is told what happened, synchronously, from the goroutine of the
+// stream. A nil field is skipped. Functions must be safe for concurrent use
+// and quick.
+type Observer struct {
+	// Decision: a request was routed. Called before the reply is sent.
+	Decision func(*Event)
+	// Problem: a request was refused. Event.Decision is meaningful as far as
+	// routing came.
+	Problem func(*Event, *wire.Problem)
+	// Fallback: the body of a retry was rewritten for another model.
+	Fallback func()
+	// Protocol: a stream was ended because Envoy's messages made no sense.
+	Protocol func(error)
+	// Panic: a panic was contained to its stream.
+	Panic func()
+}
+
+// Event is one request as an Observer sees it. It and everything it points to
+// are valid only during the call.
+type Event struct {
+	ID       []byte           // of the decision
+	Snapshot *router.Snapshot // nil when there was none
+	Request  *router.Request
+	Decision *router.Decision
+	// BodyBytes is the size of the decoded body, as far as it was read.
+	BodyBytes int
+	// Elapsed is the time spent on decoding, scanning, routing and rewriting;
+	// not the wait for the body.
+	Elapsed time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxBodyBytes <= 0 {
+		c.MaxBodyBytes = DefaultMaxBodyBytes
+	}
+	if c.MaxInflightBytes <= 0 {
+		c.MaxInflightBytes = DefaultMaxInflightBytes
+	}
+	if c.IdleTimeout <= 0 {
+		c.IdleTimeout = DefaultIdleTimeout
+	}
+	if c.AppendID == nil {
+		c.AppendID = appendRandomID
+	}
+	return c
+}
+
+// appendRandomID needs no secrecy, only ids that do not meet.
+func appendRandomID(dst []byte) []byte {
+	v := rand.Uint64()
+	var b [8]byte
+	for i := range b {
+		b[i] = byte(v >> (8 * i))
+	}
+	return hex.AppendEncode(dst, b[:])
+}

@@ -1,0 +1,61 @@
+package extproc
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/grpc/metadata"
+
+	"wye/envoy"
+	"wye/wire"
+)
+
+// fallbackSlack is how much longer than the limit a body may have become by
+// the first rewrite.
+const fallbackSlack = 4 << 10
+
+// fallbackEdit reads from the stream's initial metadata, which is part of a
+// fallback cluster's configuration, what its model expects. ok is false on the
+// listener's streams, which have none.
+func fallbackEdit(ctx context.Context) (e wire.Edit, ok bool) {
+	sendAs := metadata.ValueFromIncomingContext(ctx, envoy.MetadataSendAs)
+	if len(sendAs) == 0 {
+		return wire.Edit{}, false
+	}
+	e.Model = sendAs[0]
+	for _, v := range metadata.ValueFromIncomingContext(ctx, envoy.MetadataDrop) {
+		for name := range strings.SplitSeq(v, ",") {
+			if name != "" {
+				e.Drop = append(e.Drop, name)
+			}
+		}
+	}
+	if v := metadata.ValueFromIncomingContext(ctx, envoy.MetadataMaxTokensField); len(v) > 0 {
+		e.MaxTokensField = v[0]
+	}
+	return e, true
+}
+
+// answerFallback rewrites the body of a retry for the cluster that asks. It
+// needs no policy and no memory of the first attempt. A body that cannot be
+// rewritten is never let through, because it names another model: the request
+// ends with an error, which Envoy does not retry.
+func (st *stream) answerFallback() error {
+	out := st.server.buffers.Get(len(st.bytes()) + rewriteSlack)
+	var p *wire.Problem
+	*out, p = wire.AppendRewriteBody((*out)[:0], st.bytes(), &st.scan, st.edit)
+	if p != nil {
+		st.server.buffers.Put(out)
+		return st.refuse(errFallback)
+	}
+	if f := st.server.config.Observer.Fallback; f != nil {
+		f()
+	}
+	head := st.server.buffers.Get(0)
+	dst, headers := open(*head, outRequestHeaders)
+	dst, common := open(dst, partResponse)
+	dst, mutation := open(dst, commonHeaders)
+	dst = appendContentLength(dst, len(*out))
+	*head = shut(shut(shut(dst, mutation), common), headers)
+	return st.send(head, out)
+}

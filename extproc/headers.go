@@ -1,0 +1,91 @@
+package extproc
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"wye/envoy"
+	"wye/router"
+	"wye/wire"
+)
+
+// requestPath is the one path that is routed. Envoy's routes ask Wye about no
+// other; this is the second lock.
+const requestPath = "/v1/chat/completions"
+
+// requestFacts is what the headers say.
+type requestFacts struct {
+	mode          router.Mode // ModeDefault: no override
+	coding        coding
+	contentLength int
+	// remove names the x-wye-* headers that came with the request and must not
+	// leave with it.
+	remove []string
+}
+
+func (f *requestFacts) reset() { *f = requestFacts{remove: f.remove[:0]} }
+
+// read takes the facts from the headers. Names are lower case, as Envoy writes
+// them. A header that is not there says nothing: which ones are forwarded is
+// Envoy's configuration.
+func (f *requestFacts) read(headers []header) *wire.Problem {
+	var problem *wire.Problem
+	for i := range headers {
+		h := &headers[i]
+		var p *wire.Problem
+		switch string(h.key) {
+		case ":path":
+			p = checkPath(h.value)
+		case ":method":
+			if string(h.value) != http.MethodPost {
+				p = refuse(http.StatusMethodNotAllowed, codeMethod, "", "the method %.32q is not allowed here; use POST", h.value)
+			}
+		case "content-type":
+			p = checkContentType(h.value)
+		case "content-encoding":
+			if f.coding = parseCoding(h.value); f.coding == codingUnsupported {
+				p = refuse(http.StatusUnsupportedMediaType, codeContentEncoding, "",
+					"the content-encoding %.64q is not supported; send gzip, zstd or no encoding", h.value)
+			}
+		case "content-length":
+			if n, err := strconv.Atoi(string(h.value)); err == nil && n > 0 {
+				f.contentLength = n
+			}
+		case envoy.HeaderMode:
+			f.remove = append(f.remove, envoy.HeaderMode)
+			var ok bool
+			if f.mode, ok = router.ParseMode(bytes.TrimSpace(h.value)); !ok {
+				p = refuse(http.StatusBadRequest, codeInvalidMode, "",
+					"the header "+envoy.HeaderMode+" is %.64q; it can be quality, balanced or cost", h.value)
+			}
+		default:
+			if bytes.HasPrefix(h.key, []byte(envoy.HeaderPrefix)) {
+				f.remove = append(f.remove, string(h.key))
+			}
+		}
+		if problem == nil {
+			problem = p
+		}
+	}
+	return problem
+}
+
+func checkPath(path []byte) *wire.Problem {
+	path, _, _ = bytes.Cut(path, []byte("?"))
+	if string(path) == requestPath {
+		return nil
+	}
+	return refuse(http.StatusNotFound, codeUnknownURL, "", "there is nothing at %.128q; the router serves %s", path, requestPath)
+}
+
+// checkContentType takes application/json with any parameters: JSON is UTF-8
+// whatever a charset says.
+func checkContentType(v []byte) *wire.Problem {
+	name, _, _ := bytes.Cut(v, []byte(";"))
+	if strings.EqualFold(string(bytes.TrimSpace(name)), "application/json") {
+		return nil
+	}
+	return refuse(http.StatusUnsupportedMediaType, codeMediaType, "", "the content-type %.64q is not supported; send application/json", v)
+}

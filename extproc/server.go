@@ -1,0 +1,151 @@
+package extproc
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+)
+
+// Server answers Envoy's ext_proc filter. Make one with New. It is safe for
+// concurrent use.
+type Server struct {
+	config   Config
+	grpc     *grpc.Server
+	health   *health.Server
+	prepared preparedCache
+	buffers  bufferPool
+	inflight budget
+	decoders decoders
+	streams  sync.Pool // of *stream
+}
+
+// How gRPC is set up for very many streams of one message each, on few
+// connections from one trusted Envoy.
+const (
+	// A request message is at most one chunk of Envoy's (64 KiB by default
+	// buffers) and headers; anything larger is no Envoy.
+	maxMessageBytes = 4 << 20
+	// One window takes a whole chunk without waiting for an update.
+	streamWindow = 1 << 20
+	connWindow   = 16 << 20
+	maxStreams   = 1 << 16
+	// A connection whose peer is frozen is given up after the sum of the two.
+	pingAfter   = 30 * time.Second
+	pingTimeout = 10 * time.Second
+)
+
+// New returns a server that is ready to Serve. It panics when c has no Router.
+func New(c Config) *Server {
+	if c.Router == nil {
+		panic("extproc: Config.Router is nil")
+	}
+	s := &Server{config: c.withDefaults(), health: health.NewServer()}
+	s.inflight.limit = int64(s.config.MaxInflightBytes)
+	s.streams.New = func() any { return newStream(s) }
+	s.grpc = grpc.NewServer(
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.InTapHandle(guardable),
+		grpc.MaxRecvMsgSize(maxMessageBytes),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
+		grpc.SharedWriteBuffer(true),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
+	)
+	service := extprocv3.ExternalProcessor_ServiceDesc
+	s.grpc.RegisterService(&grpc.ServiceDesc{
+		ServiceName: service.ServiceName,
+		HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{
+			StreamName:    service.Streams[0].StreamName,
+			Handler:       s.process,
+			ServerStreams: true,
+			ClientStreams: true,
+		}},
+		Metadata: service.Metadata,
+	}, nil)
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	s.setServing(healthv1.HealthCheckResponse_SERVING)
+	return s
+}
+
+// setServing answers health checks of the names that Envoy asks for.
+func (s *Server) setServing(status healthv1.HealthCheckResponse_ServingStatus) {
+	s.health.SetServingStatus("", status)
+	s.health.SetServingStatus(extprocv3.ExternalProcessor_ServiceDesc.ServiceName, status)
+}
+
+// Serve accepts connections on l, which it closes, until Drain or Close, after
+// which it returns nil. It may run for several listeners at once.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.grpc.Serve(l); err != nil {
+		return fmt.Errorf("serve ext_proc on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Drain fails health checks from now on, lets Envoy notice for the duration
+// notice, during which streams are still accepted, then finishes the open
+// streams and stops. When ctx ends before that, the rest is cut off and ctx's
+// error is returned.
+func (s *Server) Drain(ctx context.Context, notice time.Duration) error {
+	s.setServing(healthv1.HealthCheckResponse_NOT_SERVING)
+	timer := time.NewTimer(notice)
+	defer timer.Stop()
+	stopped := make(chan struct{})
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		s.grpc.Stop()
+		return fmt.Errorf("drain ext_proc: %w", ctx.Err())
+	}
+	go func() {
+		defer close(stopped)
+		s.grpc.GracefulStop()
+	}()
+	select {
+	case <-stopped:
+		return nil
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-stopped
+		return fmt.Errorf("drain ext_proc: %w", ctx.Err())
+	}
+}
+
+// Close stops at once; open streams fail.
+func (s *Server) Close() {
+	s.setServing(healthv1.HealthCheckResponse_NOT_SERVING)
+	s.grpc.Stop()
+}
+
+// process handles one stream. A panic in it ends only this stream, with an
+// answer to the client.
+func (s *Server) process(_ any, ss grpc.ServerStream) (err error) {
+	st, _ := s.streams.Get().(*stream)
+	st.begin(ss)
+	defer func() {
+		if v := recover(); v != nil {
+			s.config.Logger.Error().Any("panic", v).Bytes("stack", debug.Stack()).Msg("ext_proc stream panicked")
+			if s.config.Observer.Panic != nil {
+				s.config.Observer.Panic()
+			}
+			// What the panic left behind is not reused.
+			err = st.abandon()
+			return
+		}
+		st.end()
+		s.streams.Put(st)
+	}()
+	return st.run()
+}

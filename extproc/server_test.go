@@ -1,0 +1,292 @@
+package extproc_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"strings"
+	"testing"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+
+	"wye/extproc"
+	"wye/router"
+	"wye/wire"
+)
+
+const question = `{"model": "auto", "n":1.00, "messages":[{"role":"user","content":"hi"}], "temperature":0.2 }`
+
+func TestRouted(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{})
+	snapshot := testSnapshot(t, "p1")
+	small, large := cluster(snapshot, "s1", false), cluster(snapshot, "l1", false)
+	smallBack, largeBack := cluster(snapshot, "s1", true), cluster(snapshot, "l1", true)
+	decision := func(deployment, mode string, more ...any) map[string]any {
+		m := map[string]any{"deployment": deployment, "mode": mode, "decision": "id-1", "policy": "p1"}
+		for i := 0; i < len(more); i += 2 {
+			m[more[i].(string)] = more[i+1]
+		}
+		return m
+	}
+	onLarge := strings.NewReplacer(`"auto"`, `"large-v1"`, `, "temperature":0.2`, "").Replace(question)
+	onSmall := strings.Replace(question, `"auto"`, `"small-v1"`, 1)
+
+	for name, tc := range map[string]struct {
+		body    string
+		headers []string
+		want    routed
+	}{
+		"best model first, the other as fallback": {
+			body: question,
+			want: routed{
+				Body: onLarge,
+				Set:  map[string]string{"x-envoy-max-retries": "1"},
+				Metadata: map[string]any{
+					"wye":       decision("auto", "quality", "dropped", "temperature"),
+					"wye.route": groups(large, smallBack),
+				},
+			},
+		},
+		"mode override": {
+			body:    question,
+			headers: []string{"x-wye-mode", "cost"},
+			want: routed{
+				Body:   onSmall,
+				Set:    map[string]string{"x-envoy-max-retries": "1"},
+				Remove: []string{"x-wye-mode"},
+				Metadata: map[string]any{
+					"wye":       decision("auto", "cost"),
+					"wye.route": groups(small, largeBack),
+				},
+			},
+		},
+		"alias names the deployment": {
+			body: strings.Replace(question, `"auto"`, `"model-router"`, 1),
+			want: routed{
+				Body: onLarge,
+				Set:  map[string]string{"x-envoy-max-retries": "1"},
+				Metadata: map[string]any{
+					"wye":       decision("auto", "quality", "dropped", "temperature"),
+					"wye.route": groups(large, smallBack),
+				},
+			},
+		},
+		"one candidate is not retried": {
+			body: strings.Replace(question, `"auto"`, `"single"`, 1),
+			want: routed{
+				Body: onSmall,
+				Set:  map[string]string{"x-envoy-max-retries": "0"},
+				Metadata: map[string]any{
+					"wye":       decision("single", "quality"),
+					"wye.route": groups(small),
+				},
+			},
+		},
+		"internal headers of the client leave with nobody": {
+			body:    question,
+			headers: []string{"x-wye-model", "forged", "x-wye-anything", "", "x-other", "stays"},
+			want: routed{
+				Body:   onLarge,
+				Set:    map[string]string{"x-envoy-max-retries": "1"},
+				Remove: []string{"x-wye-model", "x-wye-anything"},
+				Metadata: map[string]any{
+					"wye":       decision("auto", "quality", "dropped", "temperature"),
+					"wye.route": groups(large, smallBack),
+				},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tc.want.Clear, tc.want.End = true, true
+			tc.want.Chunks = []int{len(tc.want.Body)}
+			tc.want.Set["content-length"] = fmt.Sprint(len(tc.want.Body))
+			got, err := exchange(t, conn, false, chat(len(tc.body), tc.headers...), body(tc.body, true))
+			if diff := cmp.Diff(tc.want, readRouted(t, got, err)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// The body may arrive cut at any byte, and end with a chunk, an empty chunk or
+// trailers.
+func TestBodyChunks(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{})
+	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
+	want := readRouted(t, got, err)
+	for cut := range len(question) + 1 {
+		got, err := exchange(t, conn, false, chat(len(question)), body(question[:cut], false), body(question[cut:], true))
+		if diff := cmp.Diff(want, readRouted(t, got, err)); diff != "" {
+			t.Fatalf("cut at %d: %s", cut, diff)
+		}
+	}
+	single := []*extprocv3.ProcessingRequest{chat(len(question))}
+	for i := range question {
+		single = append(single, body(question[i:i+1], false))
+	}
+	got, err = exchange(t, conn, false, append(single, body("", true))...)
+	if diff := cmp.Diff(want, readRouted(t, got, err)); diff != "" {
+		t.Errorf("byte by byte: %s", diff)
+	}
+	want.End, want.Trailers = false, true
+	got, err = exchange(t, conn, false, append(single, trailers())...)
+	if diff := cmp.Diff(want, readRouted(t, got, err)); diff != "" {
+		t.Errorf("with trailers: %s", diff)
+	}
+}
+
+// Envoy takes at most 64 KiB of body in one message.
+func TestLargeBody(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{})
+	const chunk = 62 << 10
+	for _, n := range []int{1, chunk - 100, chunk, 3*chunk - 1, 3 * chunk, 3*chunk + 1, maxBody} {
+		frame := len(`{"model":"large-v1","messages":[{"role":"user","content":""}]}`)
+		want := `{"model":"large-v1","messages":[{"role":"user","content":"` + strings.Repeat("x", max(n-frame-len("auto"), 0)) + `"}]}`
+		sent := strings.Replace(want, "large-v1", "auto", 1)
+		messages := []*extprocv3.ProcessingRequest{chat(len(sent))}
+		for rest := sent; ; {
+			n := min(len(rest), 50_000)
+			messages = append(messages, body(rest[:n], n == len(rest)))
+			if rest = rest[n:]; rest == "" {
+				break
+			}
+		}
+		got, err := exchange(t, conn, false, messages...)
+		r := readRouted(t, got, err)
+		if r.Body != want || !r.End {
+			t.Errorf("body of %d bytes: got %d bytes, end %v", len(want), len(r.Body), r.End)
+		}
+		for i, c := range r.Chunks {
+			if c == 0 || c > chunk || i < len(r.Chunks)-1 && c != chunk {
+				t.Errorf("body of %d bytes: chunks of %v bytes", len(want), r.Chunks)
+			}
+		}
+	}
+}
+
+func TestContentEncoding(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{})
+	encoded := map[string]string{"gzip": zip(t, question), "zstd": zstandard(t, question), "identity": question}
+	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
+	want := readRouted(t, got, err)
+	for coding, text := range encoded {
+		got, err := exchange(t, conn, false, chat(len(text), "content-encoding", coding), body(text[:9], false), body(text[9:], true))
+		want := want
+		if coding != "identity" {
+			want.Remove = []string{"content-encoding"}
+		}
+		if diff := cmp.Diff(want, readRouted(t, got, err)); diff != "" {
+			t.Errorf("%s: %s", coding, diff)
+		}
+	}
+}
+
+func zip(t testing.TB, s string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte(s)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func zstandard(t testing.TB, s string) string {
+	t.Helper()
+	e, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	return string(e.EncodeAll([]byte(s), nil))
+}
+
+// A request keeps the policy that was in force when it began.
+func TestSnapshotPinned(t *testing.T) {
+	t.Parallel()
+	var r router.Router
+	r.Swap(testSnapshot(t, "old"))
+	// An id is asked for when the snapshot has been pinned.
+	pinned := make(chan struct{}, 8)
+	_, conn := start(t, extproc.Config{Router: &r, AppendID: func(dst []byte) []byte {
+		pinned <- struct{}{}
+		return append(dst, '1')
+	}})
+	stream, err := extprocv3.NewExternalProcessorClient(conn).Process(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(m *extprocv3.ProcessingRequest) {
+		t.Helper()
+		if err := stream.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(chat(len(question)))
+	<-pinned
+	r.Swap(testSnapshot(t, "new"))
+	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
+	if policy := readRouted(t, got, err).Metadata["wye"].(map[string]any)["policy"]; policy != "new" {
+		t.Errorf("policy %q for a request that began after the swap", policy)
+	}
+	send(body(question, true))
+	m, err := stream.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if policy := m.GetDynamicMetadata().AsMap()["wye"].(map[string]any)["policy"]; policy != "old" {
+		t.Errorf("policy %q for a request that began before the swap", policy)
+	}
+}
+
+// Observers see every request once, with what is known of it.
+func TestObserver(t *testing.T) {
+	t.Parallel()
+	type seen struct {
+		ID, Deployment, Mode, Code string
+		Chain, Bytes               int
+	}
+	events := make(chan seen, 8)
+	look := func(e *extproc.Event, code string) {
+		s := seen{ID: string(e.ID), Mode: e.Decision.Mode.String(), Code: code, Chain: len(e.Decision.Chain), Bytes: e.BodyBytes}
+		if e.Decision.Deployment != nil {
+			s.Deployment = e.Decision.Deployment.Name
+		}
+		if e.Snapshot.Hash != "p1" || e.Elapsed <= 0 {
+			t.Errorf("event has snapshot %q and took %v", e.Snapshot.Hash, e.Elapsed)
+		}
+		events <- s
+	}
+	_, conn := start(t, extproc.Config{Observer: extproc.Observer{
+		Decision: func(e *extproc.Event) { look(e, "") },
+		Problem:  func(e *extproc.Event, p *wire.Problem) { look(e, p.Code) },
+	}})
+	for _, tc := range []struct {
+		body string
+		want seen
+	}{
+		{question, seen{ID: "id-1", Deployment: "auto", Mode: "quality", Chain: 2, Bytes: len(question)}},
+		{`{"model":"nobody","messages":[{"role":"user","content":"x"}]}`, seen{ID: "id-1", Mode: "default", Code: "model_not_found", Bytes: 61}},
+	} {
+		if _, err := exchange(t, conn, false, chat(len(tc.body)), body(tc.body, true)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tc.want, <-events); diff != "" {
+			t.Error(diff)
+		}
+	}
+}

@@ -1,0 +1,347 @@
+package extproc
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+
+	"wye/router"
+	"wye/wire"
+)
+
+// stream is one request on its way through Wye. It belongs to one goroutine
+// and is reused for later requests.
+type stream struct {
+	server *Server
+	progress
+
+	// Memory that outlives a request.
+	in       inbound
+	out      outbound
+	facts    requestFacts
+	id       []byte
+	dropped  []byte // names of the fields that the rewrite left out
+	scan     wire.Facts
+	request  router.Request
+	decision router.Decision
+}
+
+// progress is how far a stream has come.
+type progress struct {
+	grpc  grpc.ServerStream
+	guard *guard
+
+	// From the first message on.
+	begun    bool
+	fallback bool // a fallback cluster asks, not the listener
+	edit     wire.Edit
+	prepared *prepared // nil: there is no policy
+
+	body     *[]byte // from server.buffers; nil: nothing arrived
+	limit    int     // of body, in bytes
+	reserved int     // of server.inflight
+	trailers bool
+	elapsed  time.Duration
+}
+
+func newStream(s *Server) *stream { return &stream{server: s} }
+
+// begin readies the stream for a new request.
+func (st *stream) begin(ss grpc.ServerStream) {
+	st.grpc = ss
+	st.guard = newGuard(ss.Context(), st.server.config.IdleTimeout, func() { st.server.expire(ss) })
+}
+
+// end gives back what the stream holds.
+func (st *stream) end() {
+	st.guard.release()
+	st.in.release()
+	if st.body != nil {
+		st.server.buffers.Put(st.body)
+	}
+	st.server.inflight.give(st.reserved)
+	st.decision.Reset()
+	st.facts.reset()
+	st.id, st.request, st.progress = st.id[:0], router.Request{}, progress{}
+}
+
+// abandon answers for a stream that panicked.
+func (st *stream) abandon() error {
+	st.server.inflight.give(st.reserved)
+	if !st.guard.answer(st.server.config.IdleTimeout) {
+		return errExpired
+	}
+	defer st.guard.release()
+	return st.server.sendImmediate(st.grpc, errInternal, nil)
+}
+
+var (
+	errExpired = status.Error(codes.DeadlineExceeded, "no message arrived within the idle timeout")
+	errOrder   = errors.New("message out of order")
+	// The other modes' answers differ, and none of them can route: see
+	// docs/architecture.md.
+	errBodyMode = status.Error(codes.FailedPrecondition,
+		"the ext_proc filter must have request_body_mode FULL_DUPLEX_STREAMED and request_header_mode and request_trailer_mode SEND")
+)
+
+const fullDuplexStreamed = uint64(extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED)
+
+// expire answers a request whose rest does not arrive. It runs in the guard's
+// goroutine and must not touch the stream's own state.
+func (s *Server) expire(ss grpc.ServerStream) {
+	// The stream is cancelled next; a failure to answer changes nothing.
+	_ = s.sendImmediate(ss, errBodyTimeout, nil)
+	if f := s.config.Observer.Problem; f != nil {
+		f(&Event{}, errBodyTimeout)
+	}
+}
+
+// run receives messages until the request is answered. The stream ends with
+// the answer: Envoy is never asked for more.
+func (st *stream) run() error {
+	for {
+		if err := st.grpc.RecvMsg(&st.in); err != nil {
+			return st.receiveFailed(err)
+		}
+		if !st.guard.extend(st.server.config.IdleTimeout) {
+			return errExpired
+		}
+		if st.in.observe {
+			return nil // Whatever we say is ignored.
+		}
+		done, err := st.message()
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// receiveFailed says how a stream ends that Envoy ended.
+func (st *stream) receiveFailed(err error) error {
+	if !st.guard.release() {
+		return errExpired
+	}
+	if errors.Is(err, io.EOF) {
+		return nil // The client left before its request was complete.
+	}
+	if code := status.Code(err); code != codes.Canceled {
+		st.server.observeProtocol(err)
+	}
+	return err
+}
+
+// message takes one message in; done: the request is answered.
+func (st *stream) message() (done bool, err error) {
+	switch st.in.kind {
+	case kindNone:
+		return false, nil
+	case kindHeaders:
+		if st.begun {
+			return true, st.outOfOrder("a second request_headers")
+		}
+		if st.in.hasConfig && st.in.bodyMode != fullDuplexStreamed {
+			st.server.observeProtocol(errBodyMode)
+			return true, errBodyMode
+		}
+		if p := st.takeHeaders(); p != nil {
+			return true, st.refuse(p)
+		}
+		if !st.in.end {
+			return false, nil
+		}
+	case kindBody:
+		if !st.begun {
+			return true, st.outOfOrder("request_body before request_headers")
+		}
+		if p := st.takeBody(st.in.body); p != nil {
+			return true, st.refuse(p)
+		}
+		if !st.in.end {
+			return false, nil
+		}
+	case kindTrailers:
+		if !st.begun {
+			return true, st.outOfOrder("request_trailers before request_headers")
+		}
+		st.trailers = true
+	case kindResponse:
+		return true, st.outOfOrder("a part of the response, which the filter must not send (response_header_mode: SKIP)")
+	}
+	return true, st.answer()
+}
+
+func (st *stream) outOfOrder(what string) error {
+	st.server.observeProtocol(errOrder)
+	return status.Errorf(codes.InvalidArgument, "%v: %s", errOrder, what)
+}
+
+// takeHeaders reads the request's headers and decides whether its body is worth
+// waiting for.
+func (st *stream) takeHeaders() *wire.Problem {
+	st.begun = true
+	s := st.server
+	snapshot := s.config.Router.Snapshot()
+	st.id = s.config.AppendID(st.id[:0])
+	st.limit = s.config.MaxBodyBytes
+	if snapshot != nil {
+		st.prepared = s.prepared.of(snapshot, s.config.MaxBodyBytes)
+		st.limit = st.prepared.maxBody
+	}
+	if st.edit, st.fallback = fallbackEdit(st.grpc.Context()); st.fallback {
+		// The body was rewritten before, which may have made it longer.
+		st.limit += fallbackSlack
+		return nil
+	}
+	if snapshot == nil {
+		return errNoPolicy
+	}
+	if p := st.facts.read(st.in.headers); p != nil {
+		return p
+	}
+	if st.facts.contentLength > st.limit {
+		return tooLarge(st.limit)
+	}
+	return nil
+}
+
+// takeBody adds a chunk to the body.
+func (st *stream) takeBody(chunk []byte) *wire.Problem {
+	if len(chunk) == 0 {
+		return nil
+	}
+	if st.body == nil {
+		// Memory follows what arrived, not what content-length announces.
+		st.body = st.server.buffers.Get(max(len(chunk), min(st.facts.contentLength, pregrow)))
+		*st.body = (*st.body)[:0]
+	}
+	if len(*st.body)+len(chunk) > st.limit {
+		return tooLarge(st.limit)
+	}
+	if err := st.reserve(len(chunk)); err != nil {
+		return errOverloaded
+	}
+	*st.body = append(*st.body, chunk...)
+	return nil
+}
+
+// pregrow is how much memory a content-length alone may claim.
+const pregrow = 64 << 10
+
+var errOverBudget = errors.New("too many body bytes in flight")
+
+// reserve takes n bytes of the budget until the stream ends.
+func (st *stream) reserve(n int) error {
+	if !st.server.inflight.take(n) {
+		return errOverBudget
+	}
+	st.reserved += n
+	return nil
+}
+
+// bytes is the body as it has arrived.
+func (st *stream) bytes() []byte {
+	if st.body == nil {
+		return nil
+	}
+	return *st.body
+}
+
+// answer decides about the complete request and sends the reply.
+func (st *stream) answer() error {
+	if st.fallback {
+		return st.answerFallback()
+	}
+	start := time.Now()
+	p := st.decide()
+	if p != nil {
+		st.elapsed = time.Since(start)
+		return st.refuse(p)
+	}
+	body := st.rewrite()
+	st.elapsed = time.Since(start)
+	if f := st.server.config.Observer.Decision; f != nil {
+		f(st.event())
+	}
+	head := st.server.buffers.Get(0)
+	*head = st.appendRouted(*head, len(*body))
+	return st.send(head, body)
+}
+
+// refuse answers with p.
+func (st *stream) refuse(p *wire.Problem) error {
+	if f := st.server.config.Observer.Problem; f != nil {
+		f(st.event(), p)
+	}
+	if !st.guard.answer(st.server.config.IdleTimeout) {
+		return errExpired
+	}
+	return st.server.sendImmediate(st.grpc, p, st)
+}
+
+// send sends the reply: the headers response in head, then the body in chunks,
+// then the reply to the trailers if there were any. It takes ownership of both
+// buffers.
+func (st *stream) send(head, body *[]byte) error {
+	if !st.guard.answer(st.server.config.IdleTimeout) {
+		return errExpired
+	}
+	n := len(*body)
+	cut := len(*head)
+	*head = appendBodyPrefix(*head, min(n, maxChunk), false)
+	last := len(*head)
+	rest := (n-1)%maxChunk + 1
+	*head = appendBodyPrefix(*head, rest, !st.trailers)
+	trailers := len(*head)
+	*head = appendTrailersReply(*head)
+
+	h, b := mem.NewBuffer(head, &st.server.buffers), mem.NewBuffer(body, &st.server.buffers)
+	defer h.Free()
+	defer b.Free()
+	if err := st.sendParts(h.Slice(0, cut)); err != nil {
+		return err
+	}
+	at := 0
+	for ; n-at > maxChunk; at += maxChunk {
+		if err := st.sendParts(h.Slice(cut, last), b.Slice(at, at+maxChunk)); err != nil {
+			return err
+		}
+	}
+	if err := st.sendParts(h.Slice(last, trailers), b.Slice(at, n)); err != nil {
+		return err
+	}
+	if st.trailers {
+		return st.sendParts(h.Slice(trailers, len(*head)))
+	}
+	return nil
+}
+
+// maxChunk is the most of a body that one message carries. Envoy refuses chunks
+// of more than 64 KiB.
+const maxChunk = 62 << 10
+
+func (st *stream) sendParts(parts ...mem.Buffer) error {
+	st.out.data = parts
+	return st.grpc.SendMsg(&st.out)
+}
+
+func (st *stream) event() *Event {
+	e := &Event{
+		ID: st.id, Request: &st.request, Decision: &st.decision, BodyBytes: len(st.bytes()), Elapsed: st.elapsed,
+	}
+	if st.prepared != nil {
+		e.Snapshot = st.prepared.snapshot
+	}
+	return e
+}
+
+func (s *Server) observeProtocol(err error) {
+	if s.config.Observer.Protocol != nil {
+		s.config.Observer.Protocol(err)
+	}
+}
