@@ -36,6 +36,25 @@ func predictor(t testing.TB) *predict.Predictor {
 	return p
 }
 
+// relabelled returns the embedded predictor under another version.
+func relabelled(t testing.TB, version string) *predict.Predictor {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "predict", "weights", "default.wye"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w predict.Weights
+	if err := w.UnmarshalBinary(b); err != nil {
+		t.Fatal(err)
+	}
+	w.Version = version
+	p, err := predict.New(&w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // parse reads a policy that must not be refused.
 func parse(t testing.TB, text string, opts ...policies.Option) *policies.Policy {
 	t.Helper()
