@@ -85,6 +85,24 @@ deployments:`, 1)))
 	}
 }
 
+func TestDemand(t *testing.T) {
+	t.Parallel()
+	s := compile(t, parse(t, minimal))
+	req := request()
+	in := predict.Input{
+		System: req.Text.System, User: req.Text.User, History: req.Text.History,
+		Bytes: req.Text.Bytes, Turns: req.Text.Turns, PromptTokens: req.PromptTokens,
+	}
+	if diff := cmp.Diff(predictor(t).Demand(&in), policies.Demand(s.Deployments[0].Scorer, req)); diff != "" {
+		t.Errorf("demand (-want +got):\n%s", diff)
+	}
+	if got := policies.Demand(otherScorer{}, req); got != nil {
+		t.Errorf("demand %v of a scorer that is not a policy's", got)
+	}
+}
+
+type otherScorer struct{ router.Scorer }
+
 // TestScoreReadsEveryFact changes one fact at a time that the predictor heeds.
 func TestScoreReadsEveryFact(t *testing.T) {
 	t.Parallel()
