@@ -81,8 +81,8 @@ func parseInfo(info string) (Block, error) {
 	var words []string
 	for _, word := range strings.Fields(info) {
 		if name, ok := strings.CutPrefix(word, "file="); ok {
-			if name == "" || strings.Contains(name, "..") || strings.HasPrefix(name, "/") {
-				return Block{}, fmt.Errorf("file name %q is not within the page's folder", name)
+			if name == "" || name == ".." || strings.Contains(name, "/") {
+				return Block{}, fmt.Errorf("file name %q is not that of a file in the page's folder", name)
 			}
 			b.File = name
 			continue
