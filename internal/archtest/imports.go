@@ -82,3 +82,27 @@ func matches(pattern, path string) bool {
 	}
 	return path == pattern
 }
+
+// Needed returns the packages of the module, dir itself among them, that the
+// package in dir is built from, sorted; relative to the module.
+func Needed(module, dir string, files []File) []string {
+	imports := map[string][]string{}
+	for i := range files {
+		if f := &files[i]; !f.Test {
+			from := relative(module, f.Dir(module))
+			imports[from] = append(imports[from], f.Imports...)
+		}
+	}
+	seen := map[string]bool{dir: true}
+	needed := []string{dir}
+	for i := 0; i < len(needed); i++ {
+		for _, imported := range imports[needed[i]] {
+			if to, ok := strings.CutPrefix(imported, module+"/"); ok && !seen[to] {
+				seen[to] = true
+				needed = append(needed, to)
+			}
+		}
+	}
+	slices.Sort(needed)
+	return needed
+}
