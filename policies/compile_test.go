@@ -96,6 +96,51 @@ func TestCompile(t *testing.T) {
 	}
 }
 
+// TestOverride lays a policy's catalog over the embedded one.
+func TestOverride(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, entry string
+		want        func(*router.Model)
+	}{
+		{"nothing", "", func(*router.Model) {}},
+		{"one price", "price: {output: 99}", func(m *router.Model) { m.Price.Output = 99 }},
+		{
+			"price of a long context", "price: {long_context: {above_tokens: 5}}",
+			func(m *router.Model) {
+				m.Price.LongContextTokens, m.Price.LongContextInput, m.Price.LongContextOutput = 5, m.Price.Input, m.Price.Output
+			},
+		},
+		{"limits", "context_window: 9, max_input_tokens: 8, max_output_tokens: 7", func(m *router.Model) { m.ContextWindow, m.MaxInput, m.MaxOutput = 9, 8, 7 }},
+		{"capabilities", "capabilities: [vision]", func(m *router.Model) { m.Capabilities = router.CapVision }},
+		{"no capability", "capabilities: [none]", func(m *router.Model) { m.Capabilities = 0 }},
+		{"parameters", "parameters: {drop: [stop]}", func(m *router.Model) { m.Parameters = router.Parameters{Drop: []string{"stop"}} }},
+		{"no parameter", "parameters: {}", func(m *router.Model) { m.Parameters = router.Parameters{} }},
+		{"ability", "ability: {trained_as: gpt-4.1}", func(m *router.Model) { m.Prior = "" }},
+		{"names", "served_as: x, publisher: y", func(m *router.Model) { m.ServedAs, m.Publisher = "x", "y" }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			model := func(entry string) router.Model {
+				text := strings.ReplaceAll(minimal, "gpt-4.1-mini", "gpt-5.4") + "catalog:\n  - {name: gpt-5.4, " + entry + "}\n"
+				s := compile(t, parse(t, text))
+				for i := range s.Models {
+					if s.Models[i].Name == "gpt-5.4" {
+						return s.Models[i]
+					}
+				}
+				t.Fatal("the snapshot lacks the model")
+				panic("unreachable")
+			}
+			want := model("")
+			tt.want(&want)
+			if diff := cmp.Diff(want, model(tt.entry)); diff != "" {
+				t.Errorf("model (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestDefaultPolicy(t *testing.T) {
 	t.Parallel()
 	p, err := policies.Default(policies.WithToday(today))

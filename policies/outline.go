@@ -59,7 +59,8 @@ func (o *outline) message(n *yaml.Node, md protoreflect.MessageDescriptor, path 
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
-			continue // the same
+			o.fault(key, path, "a field's name must be text")
+			continue
 		}
 		fd := field(md, key.Value)
 		if fd == nil {
@@ -174,14 +175,11 @@ func (o *outline) plain(n *yaml.Node) bool {
 }
 
 // place returns where path is in the document, or else the nearest enclosing
-// field that is.
+// field that is; the document itself always is.
 func (o *outline) place(path string) position {
 	for {
 		if at, ok := o.places[path]; ok {
 			return at
-		}
-		if path == "" {
-			return position{1, 1}
 		}
 		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
 	}
