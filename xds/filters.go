@@ -133,24 +133,24 @@ func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hc
 // requestMutations sets the path, and the credentials to what the client sent
 // or, where the backend has its own, to nothing.
 func (b *builder) requestMutations(backend *router.Backend) []*mutationv3.HeaderMutation {
-	mutations := []*mutationv3.HeaderMutation{set(":path", escapeFormat(backend.PathPrefix)+PathChatCompletions)}
+	mutations := []*mutationv3.HeaderMutation{setHeader(":path", escapeFormat(backend.PathPrefix)+PathChatCompletions)}
 	for _, h := range b.credentialHeaders {
-		mutations = append(mutations, remove(h))
+		mutations = append(mutations, removeHeader(h))
 		if backend.Credential == nil {
-			mutations = append(mutations, set(h, clientCredential(h)))
+			mutations = append(mutations, setHeader(h, clientCredential(h)))
 		}
 	}
 	return mutations
 }
 
-func set(header, format string) *mutationv3.HeaderMutation {
+func setHeader(header, format string) *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
 		Header:       &corev3.HeaderValue{Key: header, Value: format},
 		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 	}}}
 }
 
-func remove(header string) *mutationv3.HeaderMutation {
+func removeHeader(header string) *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: header}}
 }
 

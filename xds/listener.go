@@ -95,10 +95,10 @@ func clientCredential(header string) string {
 func reservedHeaders() *earlyv3.HeaderMutation {
 	m := &earlyv3.HeaderMutation{}
 	for _, h := range envoy.ReservedHeaders {
-		m.Mutations = append(m.Mutations, remove(h))
+		m.Mutations = append(m.Mutations, removeHeader(h))
 	}
 	for _, h := range envoy.EnvoyHeaders {
-		m.Mutations = append(m.Mutations, remove(h))
+		m.Mutations = append(m.Mutations, removeHeader(h))
 	}
 	return m
 }

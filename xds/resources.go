@@ -57,12 +57,11 @@ func (r *Resources) add(name string, m validator) error {
 	if err != nil {
 		return fmt.Errorf("resource %s: %w", name, err)
 	}
-	sum := sha256.Sum256(b)
 	typeURL := resourcev3.APITypePrefix + string(m.ProtoReflect().Descriptor().FullName())
 	if _, dup := r.byType[typeURL][name]; dup {
 		return fmt.Errorf("resource %s: there are two of that name", name)
 	}
-	r.byType[typeURL][name] = resource{message: m, version: hex.EncodeToString(sum[:8])}
+	r.byType[typeURL][name] = resource{message: m, version: contentVersion(b)}
 	return nil
 }
 
@@ -81,10 +80,44 @@ func (r *Resources) Resource(typeURL, name string) proto.Message {
 }
 
 // Version is a hash of all resources of a type.
-func (r *Resources) Version(typeURL string) string {
+func (r *Resources) Version(typeURL string) string { return hashVersions(r.versions(typeURL)) }
+
+// versions returns the version of every resource of a type by name.
+func (r *Resources) versions(typeURL string) map[string]string {
+	v := make(map[string]string, len(r.byType[typeURL]))
+	for name, res := range r.byType[typeURL] {
+		v[name] = res.version
+	}
+	return v
+}
+
+// sameVersions reports whether byName are the versions of all resources of a
+// type.
+func (r *Resources) sameVersions(typeURL string, byName map[string]string) bool {
+	return len(r.byType[typeURL]) == len(byName) && r.contains(typeURL, byName)
+}
+
+// contains reports whether every version in byName is that of a resource.
+func (r *Resources) contains(typeURL string, byName map[string]string) bool {
+	for name, v := range byName {
+		if res, ok := r.byType[typeURL][name]; !ok || res.version != v {
+			return false
+		}
+	}
+	return true
+}
+
+// contentVersion is the version of a resource, from its deterministic encoding.
+func contentVersion(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// hashVersions condenses the versions of all resources of a type into one.
+func hashVersions(byName map[string]string) string {
 	h := sha256.New()
-	for _, name := range r.Names(typeURL) {
-		fmt.Fprintf(h, "%q %s\n", name, r.byType[typeURL][name].version)
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		fmt.Fprintf(h, "%q %s\n", name, byName[name])
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

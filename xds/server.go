@@ -1,0 +1,242 @@
+package xds
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	serverv3 "github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	"github.com/rs/zerolog"
+	"google.golang.org/grpc"
+)
+
+// DefaultGrace is how long what a new policy no longer has stays with the
+// Envoys after the swap, for requests that were decided under the old one and
+// may still have attempts to make.
+const DefaultGrace = 15 * time.Second
+
+// Config is what a Server needs. The zero Config is good.
+type Config struct {
+	// Logger hears of Envoys that come, go and refuse. The zero Logger is silent.
+	Logger zerolog.Logger
+	// Grace is the time until what is retired is withdrawn. DefaultGrace.
+	Grace time.Duration
+}
+
+// Server hands resources to Envoys over ADS, delta or state of the world. It is
+// safe for concurrent use; Close ends it.
+type Server struct {
+	log   zerolog.Logger
+	grace time.Duration
+	cache cachev3.SnapshotCache
+	ads   serverv3.Server
+	stop  context.CancelFunc
+	done  chan struct{} // closed when the reaper has ended
+
+	// publishing is held while resources are on their way, so that one
+	// publication ends before the next begins. It is taken before mu.
+	publishing chan struct{}
+	wake       chan struct{} // tells the reaper that something was retired
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when a stream says something
+	streams map[streamID]*stream
+	// generations are what the Envoys have together, the newest first.
+	generations []*generation
+	counters    Counters
+}
+
+// generation is the resources of one policy.
+type generation struct {
+	resources *Resources
+	expires   time.Time // zero: not retired
+}
+
+// streamID identifies a stream: the two protocols count separately.
+type streamID struct {
+	delta bool
+	n     int64
+}
+
+// Counters count what happened since the server began, but for Streams, which
+// is how many are open now.
+type Counters struct {
+	Streams      int
+	Acks         uint64
+	Nacks        uint64
+	Publications uint64 // resources that came into force
+	Failures     uint64 // resources that did not
+}
+
+// NewServer returns a server that has nothing to hand out yet: Envoys wait.
+func NewServer(c Config) *Server {
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Server{
+		log: c.Logger, grace: cmp.Or(c.Grace, DefaultGrace), stop: stop, done: make(chan struct{}),
+		cache:      cachev3.NewSnapshotCache(false, oneKey{}, nil),
+		publishing: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		changed: make(chan struct{}), streams: make(map[streamID]*stream),
+	}
+	s.ads = serverv3.NewServer(ctx, s.cache, callbacks{s})
+	go s.reap(ctx)
+	return s
+}
+
+// Register adds the aggregated discovery service to a gRPC server.
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(r, s.ads)
+}
+
+// Close ends every stream and waits for the server's own goroutine. Envoys keep
+// what they have.
+func (s *Server) Close() {
+	s.stop()
+	<-s.done
+}
+
+// Nodes lists the connected Envoys by id.
+func (s *Server) Nodes() []Node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	nodes := make([]Node, 0, len(s.streams))
+	for _, st := range s.streams {
+		nodes = append(nodes, st.snapshot())
+	}
+	slices.SortFunc(nodes, compareNodes)
+	return nodes
+}
+
+// Counters returns the current counts.
+func (s *Server) Counters() Counters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counters
+	c.Streams = len(s.streams)
+	return c
+}
+
+// Published returns what the Envoys are sent now, nil before the first
+// publication.
+func (s *Server) Published() *Resources {
+	snapshot, err := s.cache.GetSnapshot(cacheKey)
+	if err != nil {
+		return nil // there is none yet
+	}
+	p, ok := snapshot.(published)
+	if !ok {
+		return nil // nobody else writes to the cache
+	}
+	return p.Resources
+}
+
+// notify wakes whoever waits for the streams. s.mu is held.
+func (s *Server) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func versionString(major, minor, patch uint32) string {
+	return fmt.Sprintf("%d.%d.%d", major, minor, patch)
+}
+
+// callbacks keeps the books for go-control-plane's server.
+type callbacks struct{ s *Server }
+
+func (c callbacks) open(id streamID) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.s.streams[id] = newStream(id.delta)
+}
+
+func (c callbacks) closed(id streamID, node *corev3.Node) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	delete(c.s.streams, id)
+	c.s.notify()
+	c.s.log.Info().Str("node", node.GetId()).Msg("envoy disconnected")
+}
+
+// answer counts an ACK or a NACK.
+func (c callbacks) answer(st *stream, acked, refused bool, typeURL, message string) {
+	switch {
+	case acked:
+		c.s.counters.Acks++
+	case refused:
+		c.s.counters.Nacks++
+		st.node.Rejected = &Rejection{NodeID: st.node.ID, TypeURL: typeURL, Message: message, At: time.Now()}
+		st.types[typeURL].refused = st.node.Rejected
+		c.s.log.Error().Str("node", st.node.ID).Str("type", typeURL).Str("reason", message).Msg("envoy refused resources")
+	}
+	c.s.notify()
+}
+
+// OnDeltaStreamOpen implements serverv3.Callbacks.
+func (c callbacks) OnDeltaStreamOpen(_ context.Context, n int64, _ string) error {
+	c.open(streamID{true, n})
+	return nil
+}
+
+// OnStreamOpen implements serverv3.Callbacks.
+func (c callbacks) OnStreamOpen(_ context.Context, n int64, _ string) error {
+	c.open(streamID{false, n})
+	return nil
+}
+
+// OnDeltaStreamClosed implements serverv3.Callbacks.
+func (c callbacks) OnDeltaStreamClosed(n int64, node *corev3.Node) { c.closed(streamID{true, n}, node) }
+
+// OnStreamClosed implements serverv3.Callbacks.
+func (c callbacks) OnStreamClosed(n int64, node *corev3.Node) { c.closed(streamID{false, n}, node) }
+
+// OnStreamDeltaRequest implements serverv3.Callbacks.
+func (c callbacks) OnStreamDeltaRequest(n int64, r *discoveryv3.DeltaDiscoveryRequest) error {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	st := c.s.streams[streamID{true, n}]
+	acked, refused := st.receivedDelta(r)
+	c.answer(st, acked, refused, r.GetTypeUrl(), r.GetErrorDetail().GetMessage())
+	return nil
+}
+
+// OnStreamRequest implements serverv3.Callbacks. A NACK names the version that
+// the Envoy still has. go-control-plane would see that it is not the current
+// one and send that again at once, and so on for ever; so it is told that the
+// Envoy has it.
+func (c callbacks) OnStreamRequest(n int64, r *discoveryv3.DiscoveryRequest) error {
+	current := c.s.Published()
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	st := c.s.streams[streamID{false, n}]
+	acked, refused := st.receivedWhole(r)
+	c.answer(st, acked, refused, r.GetTypeUrl(), r.GetErrorDetail().GetMessage())
+	if refused && current != nil {
+		r.VersionInfo = current.Version(r.GetTypeUrl())
+	}
+	return nil
+}
+
+// OnStreamDeltaResponse implements serverv3.Callbacks.
+func (c callbacks) OnStreamDeltaResponse(n int64, _ *discoveryv3.DeltaDiscoveryRequest, r *discoveryv3.DeltaDiscoveryResponse) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.s.streams[streamID{true, n}].sentDelta(r)
+}
+
+// OnStreamResponse implements serverv3.Callbacks.
+func (c callbacks) OnStreamResponse(_ context.Context, n int64, _ *discoveryv3.DiscoveryRequest, r *discoveryv3.DiscoveryResponse) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.s.streams[streamID{false, n}].sentWhole(r)
+}
+
+// OnFetchRequest implements serverv3.Callbacks; REST is not registered.
+func (callbacks) OnFetchRequest(context.Context, *discoveryv3.DiscoveryRequest) error { return nil }
+
+// OnFetchResponse implements serverv3.Callbacks; REST is not registered.
+func (callbacks) OnFetchResponse(*discoveryv3.DiscoveryRequest, *discoveryv3.DiscoveryResponse) {}
