@@ -1258,9 +1258,9 @@ func (x *Limits) GetPerTryTimeout() *durationpb.Duration {
 // as a share of the best.
 type Bands struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Default: what the predictor's calibration gives, within 0.01 to 0.02.
+	// Default 0.015.
 	Balanced *float64 `protobuf:"fixed64,1,opt,name=balanced,proto3,oneof" json:"balanced,omitempty"`
-	// Default: what the predictor's calibration gives, within 0.05 to 0.06.
+	// Default 0.055.
 	Cost          *float64 `protobuf:"fixed64,2,opt,name=cost,proto3,oneof" json:"cost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
