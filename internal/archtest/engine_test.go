@@ -3,6 +3,7 @@ package archtest_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -153,9 +154,8 @@ func TestCheckFiles(t *testing.T) {
 			name:  "names",
 			files: map[string]string{"a/a.go": doc + "package a\nfunc GetName() {}\ntype storeImpl struct{}\nfunc (storeImpl) GetIt() {}"},
 			want: []string{
-				"a/a.go: name GetName: say what it is, without Get, Impl, Manager, Helper or Util",
-				"a/a.go: name storeImpl: say what it is, without Get, Impl, Manager, Helper or Util",
-				"a/a.go: name GetIt: say what it is, without Get, Impl, Manager, Helper or Util",
+				"a/a.go: function GetName: say what it is, without Get",
+				"a/a.go: type storeImpl: say what it is, without Impl, Manager, Helper or Util",
 			},
 		},
 		{
@@ -170,6 +170,26 @@ func TestCheckFiles(t *testing.T) {
 			name:  "goroutines without a leak check",
 			files: map[string]string{"a/a.go": doc + "package a\nfunc f() { go f() }"},
 			want:  []string{"m/a: [a.go] start goroutines, but no test uses goleak"},
+		},
+		{
+			name:  "goroutines of a command",
+			files: map[string]string{"a/a.go": doc + "package main\nfunc f() { go f() }"},
+		},
+		{
+			name: "goroutines with a leak check in the parent",
+			files: map[string]string{
+				"a/a.go":            doc + "package a",
+				"a/main_test.go":    "package a\nimport _ \"go.uber.org/goleak\"",
+				"a/internal/b/b.go": doc + "package b\nfunc f() { go f() }",
+			},
+		},
+		{
+			name: "goroutines without a leak check in the parent",
+			files: map[string]string{
+				"a/a.go":            doc + "package a",
+				"a/internal/b/b.go": doc + "package b\nfunc f() { go f() }",
+			},
+			want: []string{"m/a/internal/b: [b.go] start goroutines, but no test uses goleak"},
 		},
 		{
 			name: "goroutines with a leak check",
@@ -228,5 +248,30 @@ func write(t *testing.T, name, text string) {
 	}
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestLiterals(t *testing.T) {
+	t.Parallel()
+	f := parse(t, "a/a.go", `package a
+const (
+	codeOne, CodeTwo = "1", "2"
+	codeNumber = 3
+	decode = "4"
+)
+const codeThree = "3"
+var codeVariable = "5"
+type pair struct{ a, b string }
+var all = []any{pair{"x", "y"}, struct{ pair }{pair{"x", "z"}}, pair{"x", ""}, other{"x", "no"}, pair{"short"}}
+var o = opts{Name: "wye_total", Help: "text"}
+`)
+	if diff := cmp.Diff([]string{"1", "2", "3"}, archtest.StringConstants(&f, regexp.MustCompile("^[Cc]ode[A-Z]"))); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"y", "z"}, archtest.FieldStrings(&f, "pair", 1)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"wye_total"}, archtest.Strings(&f, regexp.MustCompile("^wye_"))); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -65,4 +66,103 @@ func read(t *testing.T, name string) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// Every room has its row in the architecture page.
+func TestRoomsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page := string(read(t, "docs/architecture.md"))
+	for _, r := range rooms {
+		if r.Path == "internal/archtest" {
+			continue // a tighter room within internal/...
+		}
+		if !strings.Contains(page, "\n| `"+r.Path+"` |") {
+			t.Errorf("docs/architecture.md has no row for %s", r.Path)
+		}
+	}
+}
+
+// Every error code that Wye words is in the operations page.
+func TestErrorCodesAreDocumented(t *testing.T) {
+	t.Parallel()
+	page := string(read(t, "docs/operations.md"))
+	var codes []string
+	for _, f := range load(t) {
+		if f.Test {
+			continue
+		}
+		switch f.Package {
+		case "wire", "extproc":
+			codes = append(codes, archtest.StringConstants(&f, regexp.MustCompile(`^[Cc]ode[A-Z]`))...)
+		case "xds":
+			codes = append(codes, archtest.FieldStrings(&f, "failure", 3)...)
+		}
+	}
+	for _, want := range []string{"invalid_json", "model_not_found", "router_unavailable"} {
+		if !slices.Contains(codes, want) {
+			t.Errorf("%s is not among the codes found: the search is at fault", want)
+		}
+	}
+	for _, code := range codes {
+		if !strings.Contains(page, "`"+code+"`") {
+			t.Errorf("docs/operations.md does not explain the error code %s", code)
+		}
+	}
+}
+
+// Every metric is in the operations page.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page := string(read(t, "docs/operations.md"))
+	var metrics []string
+	for _, f := range load(t) {
+		if !f.Test && f.Package == "telemetry" {
+			metrics = append(metrics, archtest.Strings(&f, regexp.MustCompile(`^wye_[a-z_]+$`))...)
+		}
+	}
+	if !slices.Contains(metrics, "wye_decisions_total") {
+		t.Fatalf("found %v: the search is at fault", metrics)
+	}
+	for _, metric := range metrics {
+		if !strings.Contains(page, "`"+metric+"`") {
+			t.Errorf("docs/operations.md does not explain the metric %s", metric)
+		}
+	}
+}
+
+// Every module that ships has its line in the record of dependencies, and no
+// line is about a module that nothing uses.
+func TestDependenciesAreDocumented(t *testing.T) {
+	t.Parallel()
+	page := string(read(t, "docs/adr/0001-dependencies.md"))
+	_, table, _ := strings.Cut(page, "| --- |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var documented []string
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+				documented = append(documented, m[1])
+			}
+		}
+	}
+	used := map[string]bool{}
+	for _, f := range load(t) {
+		for _, imported := range f.Imports {
+			first, _, _ := strings.Cut(imported, "/")
+			if f.Test || first == module || !strings.Contains(first, ".") {
+				continue
+			}
+			at := slices.IndexFunc(documented, func(m string) bool { return strings.HasPrefix(imported+"/", m+"/") })
+			if at < 0 {
+				t.Errorf("%s imports %s, which docs/adr/0001-dependencies.md does not mention", f.Path, imported)
+				continue
+			}
+			used[documented[at]] = true
+		}
+	}
+	for _, m := range documented {
+		if !used[m] {
+			t.Errorf("docs/adr/0001-dependencies.md mentions %s, which nothing imports", m)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package archtest_test
 
 import (
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"wye/internal/archtest"
@@ -79,13 +80,18 @@ var rooms = []archtest.Room{
 	},
 }
 
-func load(t *testing.T) []archtest.File {
-	t.Helper()
+// loaded are the module's files, parsed once.
+var loaded = sync.OnceValues(func() ([]archtest.File, error) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	files, err := archtest.Load(root)
+	return archtest.Load(root)
+})
+
+func load(t *testing.T) []archtest.File {
+	t.Helper()
+	files, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}
