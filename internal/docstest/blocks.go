@@ -79,7 +79,7 @@ func (b *Block) prints() bool { return b.Kind == KindShell || b.Kind == KindPyth
 func parseInfo(info string) (Block, error) {
 	var b Block
 	var words []string
-	for _, word := range strings.Fields(info) {
+	for _, word := range strings.FieldsSeq(info) {
 		if name, ok := strings.CutPrefix(word, "file="); ok {
 			if name == "" || name == ".." || strings.Contains(name, "/") {
 				return Block{}, fmt.Errorf("file name %q is not that of a file in the page's folder", name)
@@ -126,13 +126,30 @@ var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ +(.+?) *$`)
 	dropped = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
-	fenced  = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 )
+
+// prose is a page without its code blocks.
+func prose(page string) string {
+	var text strings.Builder
+	mark := ""
+	for line := range strings.Lines(page) {
+		m := fence.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		switch {
+		case mark == "" && m != nil:
+			mark = m[2]
+		case mark != "" && m != nil && strings.HasPrefix(m[2], mark):
+			mark = ""
+		case mark == "":
+			text.WriteString(line)
+		}
+	}
+	return text.String()
+}
 
 // Links returns the targets of a page's inline links, outside of code blocks.
 func Links(page string) []string {
 	var targets []string
-	for _, m := range link.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
+	for _, m := range link.FindAllStringSubmatch(prose(page), -1) {
 		targets = append(targets, m[1])
 	}
 	return targets
@@ -141,7 +158,7 @@ func Links(page string) []string {
 // Anchors returns the anchors of a page's headings, as GitHub makes them.
 func Anchors(page string) []string {
 	var anchors []string
-	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
+	for _, m := range heading.FindAllStringSubmatch(prose(page), -1) {
 		anchor := dropped.ReplaceAllString(strings.ToLower(m[1]), "")
 		anchors = append(anchors, strings.ReplaceAll(anchor, " ", "-"))
 	}

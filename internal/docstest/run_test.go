@@ -166,7 +166,7 @@ func (p *page) command(t *testing.T, name string, args ...string) error {
 	return nil
 }
 
-var address = regexp.MustCompile(`https?://([0-9.]+:[0-9]+)`)
+var address = regexp.MustCompile(`https?://([0-9.]+:\d+)`)
 
 // start starts a server and waits until it names its addresses.
 func (p *page) start(t *testing.T, script string) error {
@@ -189,7 +189,7 @@ func (p *page) start(t *testing.T, script string) error {
 	t.Cleanup(func() {
 		if !p.stopped {
 			_ = syscall.Kill(-p.server.Process.Pid, syscall.SIGKILL) // the test has failed already
-			<-p.finished
+			_ = <-p.finished // it was killed
 		}
 	})
 	deadline := time.After(serverTimeout)
