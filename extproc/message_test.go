@@ -128,7 +128,7 @@ func FuzzInbound(f *testing.F) {
 // the codec.
 func TestCodecSplitBuffers(t *testing.T) {
 	t.Parallel()
-	c := newCodec()
+	c := newCodec(new(bufferPool))
 	var m inbound
 	for _, sample := range samples() {
 		b, err := proto.Marshal(sample)
@@ -154,7 +154,7 @@ func TestCodecSplitBuffers(t *testing.T) {
 // Other messages of the server go through protobuf.
 func TestCodecFallback(t *testing.T) {
 	t.Parallel()
-	c := newCodec()
+	c := newCodec(new(bufferPool))
 	want := &corev3.HeaderValue{Key: "k", Value: "v"}
 	data, err := c.Marshal(want)
 	if err != nil {
