@@ -79,7 +79,7 @@ func (b *Block) prints() bool { return b.Kind == KindShell || b.Kind == KindPyth
 func parseInfo(info string) (Block, error) {
 	var b Block
 	var words []string
-	for _, word := range strings.FieldsSeq(info) {
+	for word := range strings.FieldsSeq(info) {
 		if name, ok := strings.CutPrefix(word, "file="); ok {
 			if name == "" || name == ".." || strings.Contains(name, "/") {
 				return Block{}, fmt.Errorf("file name %q is not that of a file in the page's folder", name)

@@ -189,7 +189,7 @@ func (p *page) start(t *testing.T, script string) error {
 	t.Cleanup(func() {
 		if !p.stopped {
 			_ = syscall.Kill(-p.server.Process.Pid, syscall.SIGKILL) // the test has failed already
-			_ = <-p.finished // it was killed
+			_ = <-p.finished                                         // it was killed
 		}
 	})
 	deadline := time.After(serverTimeout)
