@@ -114,11 +114,10 @@ func compileBackend(b *policyv1.Backend, model router.ModelIndex) router.Backend
 }
 
 func compileProtocol(p policyv1.Protocol) router.Protocol {
-	switch p {
-	case policyv1.Protocol_openai:
-		return router.ProtocolOpenAI
+	if p != policyv1.Protocol_openai {
+		panic(fmt.Sprintf("protocol %v passed the schema's rules", p))
 	}
-	panic(fmt.Sprintf("protocol %v passed the schema's rules", p))
+	return router.ProtocolOpenAI
 }
 
 // redirect applies WithBackendAddress to b.

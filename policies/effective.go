@@ -52,17 +52,17 @@ func effectiveModel(m *policyv1.Model) *policyv1.Model {
 	e := proto.CloneOf(m)
 	e.Source = nil
 	if e.ServedAs == nil {
-		e.ServedAs = proto.String(e.GetName())
+		e.ServedAs = new(e.GetName())
 	}
 	if e.GetPrice().CachedInput == nil {
-		e.Price.CachedInput = proto.Float64(e.GetPrice().GetInput())
+		e.Price.CachedInput = new(e.GetPrice().GetInput())
 	}
 	if long := e.GetPrice().GetLongContext(); long != nil {
 		if long.Input == nil {
-			long.Input = proto.Float64(e.GetPrice().GetInput())
+			long.Input = new(e.GetPrice().GetInput())
 		}
 		if long.Output == nil {
-			long.Output = proto.Float64(e.GetPrice().GetOutput())
+			long.Output = new(e.GetPrice().GetOutput())
 		}
 	}
 	if len(e.GetCapabilities()) == 0 {
@@ -87,10 +87,10 @@ func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 		e.Zone = router.ZoneGlobal
 	}
 	if e.Weight == nil {
-		e.Weight = proto.Uint32(1)
+		e.Weight = new(uint32(1))
 	}
 	if e.SendAs == nil {
-		e.SendAs = proto.String(e.GetModel())
+		e.SendAs = new(e.GetModel())
 	}
 	if cred := e.Credential; cred != nil {
 		if cred.GetHeader() == "" {
@@ -98,9 +98,9 @@ func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 		}
 		cred.Header = textproto.CanonicalMIMEHeaderKey(cred.GetHeader())
 		if cred.Prefix == nil {
-			cred.Prefix = proto.String("")
+			cred.Prefix = new("")
 			if cred.GetHeader() == "Authorization" {
-				cred.Prefix = proto.String("Bearer ")
+				cred.Prefix = new("Bearer ")
 			}
 		}
 	}
@@ -125,10 +125,10 @@ func (c *checker) effectiveDeployment(d *policyv1.Deployment) *policyv1.Deployme
 		e.Zone = router.ZoneGlobal
 	}
 	if e.Predictor == nil {
-		e.Predictor = proto.String(c.newest)
+		e.Predictor = new(c.newest)
 	}
 	e.Limits = c.limits(d)
-	e.Bands = &policyv1.Bands{Balanced: proto.Float64(defaultBalancedBand), Cost: proto.Float64(defaultCostBand)}
+	e.Bands = &policyv1.Bands{Balanced: new(defaultBalancedBand), Cost: new(defaultCostBand)}
 	proto.Merge(e.Bands, c.document.GetDefaults().GetBands())
 	proto.Merge(e.Bands, d.GetBands())
 	return e
@@ -137,8 +137,8 @@ func (c *checker) effectiveDeployment(d *policyv1.Deployment) *policyv1.Deployme
 // limits are d's own, else the policy's defaults, else the program's.
 func (c *checker) limits(d *policyv1.Deployment) *policyv1.Limits {
 	l := &policyv1.Limits{
-		MaxBodyBytes:  proto.Uint32(defaultMaxBodyBytes),
-		MaxAttempts:   proto.Uint32(router.DefaultMaxChain),
+		MaxBodyBytes:  new(uint32(defaultMaxBodyBytes)),
+		MaxAttempts:   new(uint32(router.DefaultMaxChain)),
 		Timeout:       durationpb.New(defaultTimeout),
 		PerTryTimeout: durationpb.New(defaultPerTryTimeout),
 	}

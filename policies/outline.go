@@ -35,7 +35,8 @@ func newOutline(file string, root *yaml.Node, md protoreflect.MessageDescriptor,
 	}
 	o.note(root, "")
 	o.message(root, md, "")
-	return o, o.plain(root)
+	usable = o.plain(root)
+	return o, usable
 }
 
 func (o *outline) note(n *yaml.Node, path string) {

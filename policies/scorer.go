@@ -57,7 +57,7 @@ func (s *scorer) Version() string { return s.predictor.Version() }
 
 // Score implements router.Scorer.
 func (s *scorer) Score(req *router.Request, models []router.ModelIndex, out []router.Estimate) {
-	scratch := s.scratch.Get().(*scoreScratch)
+	scratch := s.scratch.Get().(*scoreScratch) //nolint:errcheck // the pool holds nothing else
 	scratch.input = inputOf(req)
 	n := len(models) // at most MaxSubset, which NewSnapshot guarantees
 	for i, m := range models {

@@ -66,7 +66,7 @@ func (s *schema) generate(ctx context.Context, root string) ([]output, error) {
 	}
 	req := &pluginpb.CodeGeneratorRequest{
 		FileToGenerate: s.files,
-		Parameter:      proto.String("module=" + modulePath),
+		Parameter:      new("module=" + modulePath),
 	}
 	seen := make(map[string]bool)
 	for _, f := range compiled {

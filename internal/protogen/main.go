@@ -13,8 +13,9 @@ func main() {
 	root := flag.String("root", ".", "the repository's root `directory`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := write(ctx, *root); err != nil {
+	err := write(ctx, *root)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "protogen:", err)
 		os.Exit(1)
 	}
