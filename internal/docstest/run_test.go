@@ -189,7 +189,9 @@ func (p *page) start(t *testing.T, script string) error {
 	t.Cleanup(func() {
 		if !p.stopped {
 			_ = syscall.Kill(-p.server.Process.Pid, syscall.SIGKILL) // the test has failed already
-			_ = <-p.finished                                         // it was killed
+			if err := <-p.finished; err != nil {
+				t.Logf("the server was killed: %v", err)
+			}
 		}
 	})
 	deadline := time.After(serverTimeout)
