@@ -24,7 +24,7 @@ const (
 	mulPair = 0xd6e8feb86659fd93
 )
 
-// class says how often a byte's kind matters to the facts of a text.
+// Kinds of bytes, counted for the facts of a text.
 const (
 	kindOther = iota
 	kindLetter
@@ -93,8 +93,9 @@ func (g *grams) read(first, last []byte) {
 		g.fold([]byte{' '})
 		g.fold(last)
 	}
-	for g.length > 0 && g.text[g.length-1] == ' ' {
+	if g.length > 0 && g.text[g.length-1] == ' ' {
 		g.length--
+		g.kind[kindSpace]--
 	}
 	clear(g.text[g.length : g.length+textSlack])
 	g.characters()

@@ -5,8 +5,8 @@ const (
 	maxTasks   = 512
 	maxHidden  = 256
 	maxItemOut = 64
-	// topTasks is how many of the likeliest tasks an estimate is mixed from.
-	topTasks = 8
+	// TopTasks is how many of the likeliest tasks an estimate is mixed from.
+	TopTasks = 8
 )
 
 // layer computes out[i] = w[i]·in + bias for rows of len(in)+1 weights.
@@ -26,8 +26,8 @@ func relu(x []float32) {
 
 // mixture is a short list of likely tasks with probabilities that sum to one.
 type mixture struct {
-	task  [topTasks]int
-	share [topTasks]float32
+	task  [TopTasks]int
+	share [TopTasks]float32
 	n     int
 }
 
@@ -36,10 +36,10 @@ type mixture struct {
 func (m *mixture) softTop(logits []float32) {
 	m.n = 0
 	for i, v := range logits {
-		if m.n == topTasks && v <= m.share[m.n-1] {
+		if m.n == TopTasks && v <= m.share[m.n-1] {
 			continue
 		}
-		if m.n < topTasks {
+		if m.n < TopTasks {
 			m.n++
 		}
 		j := m.n - 1
@@ -57,4 +57,16 @@ func (m *mixture) softTop(logits []float32) {
 	for i := range m.share[:m.n] {
 		m.share[i] /= sum
 	}
+}
+
+// TopMixture turns logits into the mixture that estimates are made of: the
+// likeliest entries and their shares. It returns how many. For training.
+func TopMixture(logits []float32, entries *[TopTasks]int, shares *[TopTasks]float64) int {
+	var m mixture
+	m.softTop(logits)
+	*entries = m.task
+	for i, v := range m.share {
+		shares[i] = float64(v)
+	}
+	return m.n
 }

@@ -13,6 +13,9 @@ type Predictor struct {
 	encoder encoder
 	models  map[string]*ability
 	scratch sync.Pool
+
+	typicalLength float32   // mean log output tokens of the trained models
+	skillLevel    []float32 // by skill: mean level of the tasks that need it
 }
 
 // ability is what the predictor knows of one model; predictors and the values
@@ -63,7 +66,29 @@ func New(w *Weights) (*Predictor, error) {
 			lengthTask: w.LengthTask[i*tasks:][:tasks],
 		}
 	}
+	p.summarise()
 	return p, nil
+}
+
+// summarise derives what priors need from the weights.
+func (p *Predictor) summarise() {
+	w := p.w
+	for _, l := range w.LengthBias {
+		p.typicalLength += l / float32(len(w.LengthBias))
+	}
+	p.skillLevel = make([]float32, len(w.Skills))
+	for k := range w.Skills {
+		var sum, total float32
+		for t := range w.Tasks {
+			share := w.SkillOfTask[t*len(w.Skills)+k]
+			sum += share * w.TaskItem[t*(1+w.Axes)]
+			total += share
+		}
+		p.skillLevel[k] = w.Level
+		if total > 0 {
+			p.skillLevel[k] = sum / total
+		}
+	}
 }
 
 // Load decodes a weights file; see Weights.UnmarshalBinary for its errors. The
@@ -147,14 +172,19 @@ func (p *Predictor) read(in *Input, s *scratch) {
 func (p *Predictor) shrinkToTask(s *scratch) {
 	w := p.w
 	n := 1 + w.Axes
-	within := w.WithinLevel
+	var level, demand float32
+	for i, t := range s.tasks.task[:s.tasks.n] {
+		level += float32(s.tasks.share[i] * w.WithinLevel[t])
+		demand += float32(s.tasks.share[i] * w.Within[t])
+	}
+	within := level
 	for k := range n {
 		var mean float32
 		for i, t := range s.tasks.task[:s.tasks.n] {
 			mean += float32(s.tasks.share[i] * w.TaskItem[t*n+k])
 		}
 		s.item[k] = mean + float32(within*(s.item[k]-mean))
-		within = w.Within
+		within = demand
 	}
 }
 
@@ -209,16 +239,17 @@ func (e *encoder) mix(s *scratch, text []byte, share float32) {
 	}
 }
 
-// trust says how far the prompt may move an estimate, 0 to 1.
+// trust says how much the prompt is like the training data, 0 to 1.
 func (p *Predictor) trust(s *scratch, in *Input) float32 {
 	if in.Images > 0 || in.ToolCount > 0 {
 		return 0 // the training data has neither
 	}
-	g := &p.w.Guard
-	if g.High <= g.Low {
-		return 1
+	var nearest float32
+	for _, t := range s.tasks.task[:s.tasks.n] {
+		nearest = max(nearest, dot(s.embedding[:], p.w.TaskCentre[t*Dim:]))
 	}
-	return min(max((s.familiar-g.Low)/(g.High-g.Low), 0), 1)
+	g := &p.w.Guard.Weights
+	return sigmoid(float32(g[0]*nearest) + float32(g[1]*s.familiar) + float32(g[2]*s.tasks.share[0]) + g[3])
 }
 
 // estimate mixes what is known of one model for the prompt that s was read
@@ -236,19 +267,20 @@ func (p *Predictor) estimate(s *scratch, a *ability) Output {
 		variance += float32(share * a.variance[t])
 		length += float32(share * a.lengthTask[t])
 	}
-	trust, doubt := s.trust, 1-s.trust
-	logit := float32(trust*(level+deviation)) + float32(doubt*(w.Level+a.average))
-	spread := float32(doubt*w.Guard.Spread) + a.spread
-	variance += float32(spread * spread)
+	doubt := 1 - s.trust
+	byLevel := s.trust + float32(doubt*w.Guard.Level)
+	byPrompt := s.trust + float32(doubt*w.Guard.Deviation)
+	logit := w.Level + float32(byLevel*(level-w.Level)) + a.average + float32(byPrompt*(deviation-a.average))
+	variance += float32(doubt*float32(w.Guard.Spread*w.Guard.Spread)) + float32(a.spread*a.spread)
 	if a.local != nil {
-		logit, variance = a.local.adjust(&s.embedding, logit, variance)
+		logit, variance = a.local.correct(&s.embedding, logit)
 	}
-	q := sigmoid(float32(logit / w.Temperature))
+	q := sigmoid(logit)
 	return Output{
 		Quality:      q,
 		Uncertainty:  min(float32(float32(q*(1-q))*sqrt32(variance)), 0.5),
 		OutputTokens: min(max(exp32(length), 1), maxOutputTokens),
-		Guarded:      trust < w.Guard.Threshold && a.local == nil,
+		Guarded:      s.trust < w.Guard.Threshold && a.local == nil,
 	}
 }
 

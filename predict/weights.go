@@ -28,17 +28,19 @@ type Weights struct {
 	ItemHidden []float32 // ItemHiddenSize x (Width+1)
 	ItemOut    []float32 // (1+Axes+1+LengthAxes) x (ItemHiddenSize+1)
 
-	Bias         []float32 // Models: ability common to all prompts, in logits
-	Ability      []float32 // Models x Axes
-	Average      []float32 // Models: prompt-blind logit relative to the level
-	Residual     []float32 // Models x Tasks: logits beyond the item response model
-	Variance     []float32 // Models x Tasks: posterior variance of the logit
-	LengthBias   []float32 // Models: natural logarithm of tokens
-	LengthAxes   []float32 // Models x LengthAxes
-	LengthTask   []float32 // Models x Tasks: log tokens beyond the network's
-	TaskItem     []float32 // Tasks x (1+Axes): mean level and demands
-	SkillOfTask  []float32 // Tasks x Skills: share of each skill in a task
-	AbilitySkill []float32 // Skills x 1: slope of logit by skill score
+	Bias        []float32 // Models: ability common to all prompts, in logits
+	Ability     []float32 // Models x Axes
+	Average     []float32 // Models: prompt-blind logit relative to the level
+	Residual    []float32 // Models x Tasks: logits beyond the item response model
+	Variance    []float32 // Models x Tasks: posterior variance of the logit
+	LengthBias  []float32 // Models: natural logarithm of tokens
+	LengthAxes  []float32 // Models x LengthAxes
+	LengthTask  []float32 // Models x Tasks: log tokens beyond the network's
+	TaskItem    []float32 // Tasks x (1+Axes): mean level and demands
+	TaskCentre  []float32 // Tasks x Dim: mean embedding, of unit length
+	WithinLevel []float32 // Tasks: share of a prompt's level beyond its task's that counts
+	Within      []float32 // Tasks: the same for its demands
+	SkillOfTask []float32 // Tasks x Skills: share of each skill in a task
 }
 
 // Header is the part of a weights file that is not numbers.
@@ -58,22 +60,38 @@ type Header struct {
 	LengthAxesSize int     `json:"length_axes"`
 	IDFUnit        float32 `json:"idf_unit"`
 
-	Level       float32 `json:"level"`       // mean item level, in logits
-	Temperature float32 `json:"temperature"` // divides the logits
-	// WithinLevel and Within scale how far a prompt's level and demands may
-	// differ from those of its task, 0 to 1.
-	WithinLevel float32 `json:"within_level"`
-	Within      float32 `json:"within"`
-	Guard       Guard   `json:"guard"`
+	Level float32 `json:"level"` // mean item level, in logits
+	Guard Guard   `json:"guard"`
+	Price Trend   `json:"price"`
 }
 
-// Guard says how trust in the prompt fades with distance from the training
-// data. Familiarity is measured in [0,1]; trust is 0 below Low and 1 above
-// High, linear between.
+// Trend is how the trained models' averages, in logits above the level, go
+// with the logarithm of their price, in US dollars per million tokens at three
+// of input to one of output.
+type Trend struct {
+	Intercept  float32 `json:"intercept"`
+	Slope      float32 `json:"slope"`
+	Spread     float32 `json:"spread"` // standard deviation about the line
+	Low        float32 `json:"low"`    // range of log prices it was fitted on
+	High       float32 `json:"high"`
+	Mean       float32 `json:"mean"` // of all models, priced or not
+	MeanSpread float32 `json:"mean_spread"`
+}
+
+// Signals is the number of signals that tell whether a prompt is of a kind that
+// the training data has: how near it is to the nearest of its likely tasks, how
+// familiar its n-grams are, and how sure the likeliest task is.
+const Signals = 3
+
+// Guard says how far the prompt is believed by how much it is like the training
+// data. Trust is a logistic function of the signals. At full trust the prompt's
+// level and the models' differences on it count in full; at none, by the shares
+// Level and Deviation, and the rest is the models' average.
 type Guard struct {
-	Low       float32 `json:"low"`
-	High      float32 `json:"high"`
-	Threshold float32 `json:"threshold"` // trust below it marks an output as guarded
+	Weights   [Signals + 1]float32 `json:"weights"` // the last is a constant
+	Level     float32              `json:"level"`
+	Deviation float32              `json:"deviation"`
+	Threshold float32              `json:"threshold"` // trust below it marks an output as guarded
 	// Spread is the standard deviation in logits, beyond the posterior's, of a
 	// model's quality on a kind of task the predictor never saw.
 	Spread float32 `json:"spread"`
@@ -118,8 +136,10 @@ func (w *Weights) tensors() []tensor {
 		{"length axes", &w.LengthAxes, m * w.LengthAxesSize},
 		{"length by task", &w.LengthTask, m * t},
 		{"demands by task", &w.TaskItem, t * (1 + w.Axes)},
+		{"task centres", &w.TaskCentre, t * Dim},
+		{"level scale by task", &w.WithinLevel, t},
+		{"demand scale by task", &w.Within, t},
 		{"skills by task", &w.SkillOfTask, t * s},
-		{"skill slopes", &w.AbilitySkill, s},
 	}
 }
 

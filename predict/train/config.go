@@ -25,7 +25,12 @@ type Config struct {
 	AxisDecay   float64 `json:"axis_decay"`   // of abilities
 	LearnRate   float64 `json:"learn_rate"`   // Adam's, falling to zero over the run
 	Batch       int     `json:"batch"`        // prompts a step
-	ResidualVar float64 `json:"residual_var"` // prior variance of a task's residual, logits²
+	FamilyVar   float64 `json:"family_var"`   // prior variances in squared logits: of a model's residual on a
+	ResidualVar float64 `json:"residual_var"` // family of tasks, of one task about its family's,
+	WithinVar   float64 `json:"within_var"`   // and, a ratio, of how far a prompt differs from its task
+
+	// Skills says, by task or by category, what share of each skill it asks for.
+	Skills map[string]map[string]float64 `json:"skills,omitempty"`
 }
 
 // DefaultConfig are the settings of the weights that ship.
@@ -33,7 +38,9 @@ func DefaultConfig() Config {
 	return Config{
 		Version: "2026-11-25.1", Seed: 1, SVDIterations: 3,
 		TaskHidden: 96, TaskEpochs: 10, ItemHidden: 128, ItemEpochs: 10, Axes: 16, LengthAxes: 4,
-		Dropout: 0.3, Decay: 1e-3, AxisDecay: 1e-2, LearnRate: 2e-3, Batch: 64, ResidualVar: 0.25,
+		Dropout: 0.3, Decay: 1e-3, AxisDecay: 1e-2, LearnRate: 2e-3, Batch: 64,
+		FamilyVar: 0.5, ResidualVar: 0.25, WithinVar: 0.1,
+		Skills: defaultSkills(),
 	}
 }
 
@@ -70,6 +77,13 @@ func (c *Config) check() error {
 	positive("decay", c.Decay >= 0 && c.AxisDecay >= 0)
 	positive("learn_rate", c.LearnRate > 0)
 	positive("batch", c.Batch > 0)
-	positive("residual_var", c.ResidualVar > 0)
+	positive("residual_var", c.FamilyVar > 0 && c.ResidualVar > 0 && c.WithinVar > 0)
 	return errors.Join(errs...)
+}
+
+// text is the settings as ParseConfig reads them, the skill labels left out.
+func (c Config) text() (string, error) {
+	c.Skills = nil
+	b, err := json.MarshalIndent(c, "", "  ")
+	return string(b), err
 }

@@ -18,13 +18,13 @@ type run struct {
 	log    io.Writer
 	w      *predict.Weights
 
-	prompts []int       // indexes into data.Prompts of the training split
-	x       [][]float32 // standardised input of each training prompt
-	answers [][]Outcome // of each training prompt
-	task    []int       // of each training prompt
-	weight  []float64   // of each training prompt: the rarer its task, the more
-	item    *mlp
-	models  *adam // per model: bias, axes, length bias, length axes
+	prompts   []int       // indexes into data.Prompts of the training split
+	x         [][]float32 // standardised input of each training prompt
+	embedding [][]float32 // its embedding
+	familiar  []float32   // how familiar its n-grams are
+	answers   [][]Outcome // of each training prompt
+	task      []int       // of each training prompt
+	weight    []float64   // of each training prompt: the rarer its task, the more
 }
 
 // Fit trains on the training split of data and reports progress, a line a
@@ -60,20 +60,34 @@ func Fit(data *Data, config Config, table *predict.Weights, log io.Writer) (*pre
 	r.standardise(texts)
 
 	r.say("networks: %d tasks, %d models", len(w.Tasks), len(w.Models))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		r.fitTasks()
-	}()
-	r.fitItems()
-	<-done
-
-	r.say("tables")
-	r.fitResiduals()
-	r.fitAverages()
-	r.fitGuard()
-	w.Temperature, w.WithinLevel, w.Within = 1, 1, 1
+	r.fitAll()
 	return w, nil
+}
+
+// fitAll trains the networks that ship, and, to know how far they can be
+// believed, others without some of the prompts and without some of the tasks.
+func (r *run) fitAll() {
+	all := make([]bool, len(r.x))
+	prompts, tasks := make([]int, len(r.x)), make([]int, len(r.x))
+	for i, p := range r.prompts {
+		all[i] = true
+		prompts[i] = foldOf(r.data.Prompts[p].Group, folds)
+		tasks[i] = r.data.Prompts[p].Fold
+	}
+	var final *nets
+	var unseenPrompts, unseenTasks []held
+	parallel(
+		func() { final = r.fitNets(all, 2) },
+		func() { unseenPrompts = r.crossFit(prompts, 100) },
+		func() { unseenTasks = r.crossFit(tasks, 200) },
+	)
+	final.store(r.w)
+	r.say("tables")
+	r.fitTables(unseenPrompts)
+	r.fitAverages()
+	r.fitGuard(unseenPrompts, unseenTasks)
+	r.fitPrices()
+	r.fitSkills()
 }
 
 func (r *run) say(format string, a ...any) { fmt.Fprintf(r.log, format+"\n", a...) }
@@ -130,10 +144,11 @@ func (r *run) prepare() error {
 
 // standardise encodes the texts and fits the mean and deviation of the input.
 func (r *run) standardise(texts []string) {
-	r.x = make([][]float32, len(texts))
+	r.x, r.embedding, r.familiar = make([][]float32, len(texts)), make([][]float32, len(texts)), make([]float32, len(texts))
 	each(len(texts), func(i int) {
 		r.x[i] = make([]float32, predict.Width)
-		r.w.Encode(&predict.Input{User: []byte(texts[i])}, r.x[i])
+		r.familiar[i] = r.w.Encode(&predict.Input{User: []byte(texts[i])}, r.x[i])
+		r.embedding[i] = slices.Clone(r.x[i][:predict.Dim])
 	})
 	r.w.Mean, r.w.InvStd = make([]float32, predict.Width), make([]float32, predict.Width)
 	for c := range predict.Width {
@@ -157,138 +172,5 @@ func standard(w *predict.Weights, x []float32) {
 	for c, v := range x {
 		v = float32((v - w.Mean[c]) * w.InvStd[c])
 		x[c] = min(max(v, -predict.InputClip), predict.InputClip)
-	}
-}
-
-// epochs runs step over the training prompts in random order, batch by batch,
-// with a learning rate that falls linearly to zero.
-func (r *run) epochs(n int, rng *rand.Rand, sample func(i int), step func(rate float64)) {
-	order := make([]int, len(r.x))
-	for i := range order {
-		order[i] = i
-	}
-	batches := (len(order) + r.config.Batch - 1) / r.config.Batch
-	for e := range n {
-		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		for b := range batches {
-			for _, i := range order[b*r.config.Batch : min((b+1)*r.config.Batch, len(order))] {
-				sample(i)
-			}
-			step(r.config.LearnRate * (1 - float64(e*batches+b)/float64(n*batches)))
-		}
-	}
-}
-
-// fitTasks trains the network that names the task.
-func (r *run) fitTasks() {
-	rng := r.rng(2)
-	net := newMLP(predict.Width, r.config.TaskHidden, len(r.w.Tasks), float32(r.config.Dropout), float32(r.config.Decay), rng)
-	out := make([]float32, net.out)
-	r.epochs(r.config.TaskEpochs, rng, func(i int) {
-		net.forward(r.x[i], out, rng)
-		softmax(out)
-		out[r.task[i]]--
-		scale := float32(r.weight[i] / float64(r.config.Batch))
-		for j := range out {
-			out[j] *= scale
-		}
-		net.backward(r.x[i], out)
-	}, net.step)
-	r.w.TaskHidden, r.w.TaskOut = net.lower.value, net.upper.value
-}
-
-func softmax(x []float32) {
-	top := slices.Max(x)
-	var sum float32
-	for i, v := range x {
-		x[i] = float32(math.Exp(float64(v - top)))
-		sum += x[i]
-	}
-	for i := range x {
-		x[i] /= sum
-	}
-}
-
-// stride is the number of parameters of one model in run.models.
-func (r *run) stride() int { return 2 + r.config.Axes + r.config.LengthAxes }
-
-// fitItems trains the item response model of scores and lengths: a network for
-// what the prompt demands, and an ability vector a model.
-func (r *run) fitItems() {
-	rng := r.rng(3)
-	axes, lengthAxes, stride := r.config.Axes, r.config.LengthAxes, r.stride()
-	r.item = newMLP(predict.Width, r.config.ItemHidden, stride, float32(r.config.Dropout), float32(r.config.Decay), rng)
-	r.models = newAdam(len(r.w.Models)*stride, float32(r.config.AxisDecay))
-	for i := range r.models.value {
-		r.models.value[i] = float32(rng.NormFloat64() * 0.1)
-	}
-	r.startLengths()
-	out, grad := make([]float32, stride), make([]float32, stride)
-	r.epochs(r.config.ItemEpochs, rng, func(i int) {
-		r.item.forward(r.x[i], out, rng)
-		clear(grad)
-		// Answers to one prompt are far from independent.
-		scale := r.weight[i] / float64(r.config.Batch) / math.Sqrt(float64(len(r.answers[i])))
-		for _, o := range r.answers[i] {
-			m := r.models.value[o.Model*stride:][:stride]
-			dm := r.models.grad[o.Model*stride:][:stride]
-			logit := out[0] + m[0] + dot32(m[1:1+axes], out[1:])
-			d := float32(scale * (sigmoid(float64(logit)) - float64(o.Score)))
-			grad[0] += d
-			dm[0] += d
-			axpy(d, m[1:1+axes], grad[1:])
-			axpy(d, out[1:1+axes], dm[1:])
-			if tokens := o.Tokens; tokens > 0 {
-				length := out[1+axes] + m[1+axes] + dot32(m[2+axes:], out[2+axes:])
-				e := float64(length) - math.Log(float64(tokens))
-				d := float32(scale * lengthShare * min(max(e, -2), 2))
-				grad[1+axes] += d
-				dm[1+axes] += d
-				axpy(d, m[2+axes:][:lengthAxes], grad[2+axes:])
-				axpy(d, out[2+axes:][:lengthAxes], dm[2+axes:])
-			}
-		}
-		r.item.backward(r.x[i], grad)
-	}, func(rate float64) {
-		r.item.step(rate)
-		r.models.step(rate)
-	})
-	w := r.w
-	w.ItemHidden, w.ItemOut = r.item.lower.value, r.item.upper.value
-	for m := range w.Models {
-		p := r.models.value[m*stride:][:stride]
-		w.Bias = append(w.Bias, p[0])
-		w.Ability = append(w.Ability, p[1:1+axes]...)
-		w.LengthBias = append(w.LengthBias, p[1+axes])
-		w.LengthAxes = append(w.LengthAxes, p[2+axes:]...)
-	}
-}
-
-// lengthShare is the weight of the length loss beside the score loss.
-const lengthShare = 0.1
-
-// startLengths starts every model at the mean log length of its answers, or of
-// all where it has none, so that the shared network learns differences.
-func (r *run) startLengths() {
-	at := 1 + r.config.Axes
-	sum, n := make([]float64, len(r.w.Models)), make([]float64, len(r.w.Models))
-	var allSum, all float64
-	for _, answers := range r.answers {
-		for _, o := range answers {
-			if o.Tokens > 0 {
-				l := math.Log(float64(o.Tokens))
-				sum[o.Model] += l
-				n[o.Model]++
-				allSum += l
-				all++
-			}
-		}
-	}
-	mean := math.Log(256)
-	if all > 0 {
-		mean = allSum / all
-	}
-	for m := range sum {
-		r.models.value[m*r.stride()+at] = float32((sum[m] + 20*mean) / (n[m] + 20))
 	}
 }

@@ -1,0 +1,162 @@
+package predict
+
+import "math"
+
+// regression is a Bayesian logistic regression with offsets: of scores on the
+// embedding and a constant.
+type regression struct {
+	x      [][Dim + 1]float64 // the last column is 1
+	offset []float64          // logits of the prior
+	score  []float64
+	prior  [Dim + 1]float64 // variances
+	length float32          // shrunk mean of the log of actual over predicted tokens
+	before float64          // mean predicted quality without the examples
+}
+
+func newRegression(p *Predictor, a *ability, examples []Example) *regression {
+	r := &regression{}
+	for j := range Dim {
+		r.prior[j] = weightVariance
+	}
+	r.prior[Dim] = shiftVariance + float64(a.spread*a.spread)
+	s := p.scratch.Get().(*scratch)
+	defer p.scratch.Put(s)
+	var log, n float64
+	for i := range examples {
+		e := &examples[i]
+		p.read(&e.Input, s)
+		out := p.estimate(s, a)
+		var x [Dim + 1]float64
+		for j, v := range s.embedding {
+			x[j] = float64(v)
+		}
+		x[Dim] = 1
+		q := min(max(float64(out.Quality), 1e-6), 1-1e-6)
+		r.x = append(r.x, x)
+		r.offset = append(r.offset, math.Log(q/(1-q)))
+		r.score = append(r.score, e.Score)
+		r.before += q / float64(len(examples))
+		if e.OutputTokens > 0 {
+			log += math.Log(e.OutputTokens / float64(out.OutputTokens))
+			n++
+		}
+	}
+	r.length = float32(log / (n + 5))
+	return r
+}
+
+// solve returns the mode and the diagonal of the covariance (Laplace) of the
+// coefficients, from the examples that use admits.
+func (r *regression) solve(use func(i int) bool) (mean, variance [Dim + 1]float64) {
+	var h [Dim + 1][Dim + 1]float64
+	for range 15 {
+		var g [Dim + 1]float64
+		h = [Dim + 1][Dim + 1]float64{}
+		for j, v := range r.prior {
+			g[j] = -mean[j] / v
+			h[j][j] = 1 / v
+		}
+		for i := range r.x {
+			if !use(i) {
+				continue
+			}
+			q := r.predict(&mean, i)
+			slope, curve := r.score[i]-q, max(q*(1-q), 1e-4)
+			for j, xj := range r.x[i] {
+				g[j] += slope * xj
+				row := &h[j]
+				for k := range j + 1 {
+					row[k] += curve * xj * r.x[i][k]
+				}
+			}
+		}
+		cholesky(&h)
+		step := solveCholesky(&h, g)
+		var size float64
+		for j := range mean {
+			mean[j] += step[j]
+			size += step[j] * step[j]
+		}
+		if size < 1e-12 {
+			break
+		}
+	}
+	for j := range variance {
+		var unit [Dim + 1]float64
+		unit[j] = 1
+		variance[j] = solveCholesky(&h, unit)[j]
+	}
+	return mean, variance
+}
+
+func (r *regression) predict(mean *[Dim + 1]float64, i int) float64 {
+	z := r.offset[i]
+	for j, v := range r.x[i] {
+		z += v * mean[j]
+	}
+	return 1 / (1 + math.Exp(-z))
+}
+
+// cholesky factors the lower triangle of the positive definite h in place.
+func cholesky(h *[Dim + 1][Dim + 1]float64) {
+	for i := range h {
+		for j := range i + 1 {
+			sum := h[i][j]
+			for k := range j {
+				sum -= h[i][k] * h[j][k]
+			}
+			if i == j {
+				h[i][i] = math.Sqrt(sum)
+			} else {
+				h[i][j] = sum / h[j][j]
+			}
+		}
+	}
+}
+
+// solveCholesky solves h·x = b from h's factor.
+func solveCholesky(h *[Dim + 1][Dim + 1]float64, b [Dim + 1]float64) [Dim + 1]float64 {
+	for i := range b {
+		for k := range i {
+			b[i] -= h[i][k] * b[k]
+		}
+		b[i] /= h[i][i]
+	}
+	for i := len(b) - 1; i >= 0; i-- {
+		for k := i + 1; k < len(b); k++ {
+			b[i] -= h[k][i] * b[k]
+		}
+		b[i] /= h[i][i]
+	}
+	return b
+}
+
+// report measures m, fitted to all examples, and the fit left out by folds.
+func (r *regression) report(p *Predictor, m Model, examples []Example, out *Report) {
+	if len(examples) == 0 {
+		return
+	}
+	n := float64(len(examples))
+	out.Before = r.before
+	for i := range examples {
+		var o [1]Output
+		p.Predict(&examples[i].Input, []Model{m}, o[:])
+		out.MeanScore += r.score[i] / n
+		out.After += float64(o[0].Quality) / n
+		out.Uncertainty += float64(o[0].Uncertainty) / n
+		out.LogLossBefore += logLoss(1/(1+math.Exp(-r.offset[i])), r.score[i]) / n
+	}
+	const folds = 5
+	for f := range folds {
+		mean, _ := r.solve(func(i int) bool { return i%folds != f })
+		for i := f; i < len(examples); i += folds {
+			out.LogLossAfter += logLoss(r.predict(&mean, i), r.score[i]) / n
+		}
+	}
+}
+
+// logLoss is the cross entropy of a score under a predicted quality, in nats.
+func logLoss(q, score float64) float64 {
+	q = min(max(q, 1e-9), 1-1e-9)
+	return -score*math.Log(q) - (1-score)*math.Log(1-q)
+}

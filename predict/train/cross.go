@@ -1,0 +1,122 @@
+package train
+
+import (
+	"slices"
+
+	"wye/predict"
+)
+
+// held is what networks that did not see a prompt say of it.
+type held struct {
+	tasks  [predict.TopTasks]int // the likeliest tasks
+	shares [predict.TopTasks]float64
+	n      int
+
+	level, levelMean float64 // the prompt's, and the mean of its tasks
+	// By answer, what the model is above the level: on the prompt's tasks, and
+	// beyond that on the prompt; and its average over the tasks that were seen.
+	onTasks, beyond, average []float64
+	length                   []float64 // predicted log tokens, by answer
+	blindLevel               float64   // mean level of the tasks that were seen
+	signals                  [predict.Signals]float64
+}
+
+// crossFit trains, for each fold, networks without its prompts and returns
+// what they say of them.
+func (r *run) crossFit(fold []int, stage uint64) []held {
+	out := make([]held, len(r.x))
+	var fits []func()
+	for f := range slices.Max(fold) + 1 {
+		fits = append(fits, func() {
+			include := make([]bool, len(fold))
+			seen := make([]bool, len(r.w.Tasks))
+			some := false
+			for i := range fold {
+				include[i] = fold[i] != f
+				if include[i] {
+					seen[r.task[i]] = true
+				} else {
+					some = true
+				}
+			}
+			if !some || !slices.Contains(include, true) {
+				return
+			}
+			n := r.fitNets(include, stage+2*uint64(f))
+			average, level := n.averages(len(r.w.Models), seen)
+			for i := range fold {
+				if !include[i] {
+					out[i] = r.judge(n, i, average, level)
+				}
+			}
+		})
+	}
+	parallel(fits...)
+	return out
+}
+
+// averages are the models' means over the seen tasks, each counting once, and
+// the mean level.
+func (n *nets) averages(models int, seen []bool) (average []float64, level float64) {
+	average = make([]float64, models)
+	width := 1 + n.axes
+	var tasks float64
+	for t, ok := range seen {
+		if !ok {
+			continue
+		}
+		tasks++
+		item := n.taskItem[t*width:][:width]
+		level += float64(item[0])
+		for m := range average {
+			p := n.models[m*n.stride:]
+			average[m] += float64(p[0] + dot32(p[1:width], item[1:]))
+		}
+	}
+	for m := range average {
+		average[m] /= max(tasks, 1)
+	}
+	return average, level / max(tasks, 1)
+}
+
+// judge applies n to the i-th training prompt.
+func (r *run) judge(n *nets, i int, average []float64, level float64) held {
+	h := held{blindLevel: level}
+	logits := make([]float32, n.tasks.out)
+	row := func(m *mlp, out []float32) {
+		hidden := make([]float32, m.hidden)
+		for u := range hidden {
+			w := m.lower.value[u*(m.in+1):][:m.in+1]
+			hidden[u] = max(dot32(r.x[i], w)+w[m.in], 0)
+		}
+		for o := range out {
+			w := m.upper.value[o*(m.hidden+1):][:m.hidden+1]
+			out[o] = dot32(hidden, w) + w[m.hidden]
+		}
+	}
+	row(n.tasks, logits)
+	h.n = predict.TopMixture(logits, &h.tasks, &h.shares)
+	out := make([]float32, n.stride)
+	row(n.item, out)
+	width := 1 + n.axes
+	mean := make([]float32, width)
+	for k := range h.n {
+		axpy(float32(h.shares[k]), n.taskItem[h.tasks[k]*width:][:width], mean)
+	}
+	h.level, h.levelMean = float64(out[0]), float64(mean[0])
+	for _, o := range r.answers[i] {
+		p := n.models[o.Model*n.stride:]
+		onTasks := p[0] + dot32(p[1:width], mean[1:])
+		all := p[0] + dot32(p[1:width], out[1:])
+		h.onTasks = append(h.onTasks, float64(onTasks))
+		h.beyond = append(h.beyond, float64(all-onTasks))
+		h.average = append(h.average, average[o.Model])
+		h.length = append(h.length, float64(out[width]+p[width]+dot32(p[width+1:n.stride], out[width+1:])))
+	}
+	var nearest float64
+	for k := range h.n {
+		nearest = max(nearest, float64(dot32(r.embedding[i], n.centre[h.tasks[k]*predict.Dim:])))
+	}
+	h.signals = [predict.Signals]float64{nearest, float64(r.familiar[i]), h.shares[0]}
+	return h
+}
