@@ -62,7 +62,9 @@ type Observer struct {
 }
 
 // Event is one request as an Observer sees it. It and everything it points to
-// are valid only during the call.
+// are valid only during the call. Request and Decision are never nil; they are
+// zero for a request that was refused before it was read, and for one whose
+// body did not arrive in time, of which ID and Snapshot are not known either.
 type Event struct {
 	ID       []byte           // of the decision
 	Snapshot *router.Snapshot // nil when there was none

@@ -132,9 +132,19 @@ func TestPanic(t *testing.T) {
 func TestIdleTimeout(t *testing.T) {
 	t.Parallel()
 	problems := make(chan *wire.Problem, 8)
+	panics := make(chan struct{}, 8)
 	_, conn := start(t, extproc.Config{
 		IdleTimeout: 100 * time.Millisecond,
-		Observer:    extproc.Observer{Problem: func(_ *extproc.Event, p *wire.Problem) { problems <- p }},
+		Observer: extproc.Observer{
+			Problem: func(e *extproc.Event, p *wire.Problem) {
+				if e.Request == nil || e.Decision == nil {
+					t.Errorf("event %+v", e)
+				}
+				problems <- p
+				panic("an observer's bug")
+			},
+			Panic: func() { panics <- struct{}{} },
+		},
 	})
 	for name, messages := range map[string][]*extprocv3.ProcessingRequest{
 		"no message": nil, "no body": {chat(9)}, "half a body": {chat(9), body("x", false)},
@@ -149,6 +159,7 @@ func TestIdleTimeout(t *testing.T) {
 		if p := <-problems; p.Status != 408 {
 			t.Errorf("%s: observed %+v", name, p)
 		}
+		<-panics
 	}
 	stream, err := extprocv3.NewExternalProcessorClient(conn).Process(t.Context())
 	if err != nil {

@@ -91,7 +91,7 @@ func TestProblems(t *testing.T) {
 			[]*extprocv3.ProcessingRequest{headers(false, ":path", "/v1/chat/completions/x?y")}, 404, "unknown_url", nil, "", known(),
 		},
 		"other method": {
-			[]*extprocv3.ProcessingRequest{headers(false, ":method", "PUT")}, 405, "method_not_allowed", nil, "POST", known(),
+			[]*extprocv3.ProcessingRequest{headers(false, ":method", "PUT")}, 405, "method_not_allowed", nil, "POST", known("allow", "POST"),
 		},
 		"invalid mode": {
 			whole(question, "x-wye-mode", "cheapest"), 400, "invalid_mode", nil, `"cheapest"`, known(),
@@ -143,7 +143,7 @@ func TestNoPolicy(t *testing.T) {
 	_, conn := start(t, extproc.Config{Router: new(router.Router)})
 	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
 	r := readRefusal(t, got, err)
-	if r.Status != 503 || !strings.Contains(r.Body, `"code":"policy_not_loaded"`) || !strings.Contains(r.Body, `"type":"server_error"`) {
+	if r.Status != 503 || r.Headers["retry-after"] != "1" || !strings.Contains(r.Body, `"code":"policy_not_loaded"`) || !strings.Contains(r.Body, `"type":"server_error"`) {
 		t.Errorf("got %+v", r)
 	}
 }

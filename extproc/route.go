@@ -161,6 +161,12 @@ func (s *Server) sendImmediate(ss grpc.ServerStream, p *wire.Problem, st *stream
 	body := wire.AppendError(nil, p)
 	message := appendImmediate(nil, p.Status, envoy.CodeDetails+"_"+p.Code, body, func(dst []byte) []byte {
 		dst = appendSetHeader(dst, "content-type", "application/json")
+		switch p.Status {
+		case http.StatusMethodNotAllowed:
+			dst = appendSetHeader(dst, "allow", http.MethodPost)
+		case http.StatusServiceUnavailable:
+			dst = appendSetHeader(dst, "retry-after", "1")
+		}
 		if st != nil {
 			dst = st.appendKnown(dst)
 		}

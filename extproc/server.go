@@ -143,10 +143,7 @@ func (s *Server) process(_ any, ss grpc.ServerStream) (err error) {
 	st.begin(ss)
 	defer func() {
 		if v := recover(); v != nil {
-			s.config.Logger.Error().Any("panic", v).Bytes("stack", debug.Stack()).Msg("ext_proc stream panicked")
-			if s.config.Observer.Panic != nil {
-				s.config.Observer.Panic()
-			}
+			s.panicked(v)
 			// What the panic left behind is not reused.
 			err = st.abandon()
 			return
@@ -155,4 +152,13 @@ func (s *Server) process(_ any, ss grpc.ServerStream) (err error) {
 		s.streams.Put(st)
 	}()
 	return st.run()
+}
+
+// panicked reports a recovered panic. It is called from the deferred function
+// that recovered, where the stack is still that of the panic.
+func (s *Server) panicked(v any) {
+	s.config.Logger.Error().Any("panic", v).Bytes("stack", debug.Stack()).Msg("ext_proc stream panicked")
+	if s.config.Observer.Panic != nil {
+		s.config.Observer.Panic()
+	}
 }

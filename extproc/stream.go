@@ -95,10 +95,15 @@ const fullDuplexStreamed = uint64(extprocfilterv3.ProcessingMode_FULL_DUPLEX_STR
 // expire answers a request whose rest does not arrive. It runs in the guard's
 // goroutine and must not touch the stream's own state.
 func (s *Server) expire(ss grpc.ServerStream) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(v)
+		}
+	}()
 	// The stream is cancelled next; a failure to answer changes nothing.
 	_ = s.sendImmediate(ss, errBodyTimeout, nil)
 	if f := s.config.Observer.Problem; f != nil {
-		f(&Event{}, errBodyTimeout)
+		f(&Event{Request: new(router.Request), Decision: new(router.Decision)}, errBodyTimeout)
 	}
 }
 
