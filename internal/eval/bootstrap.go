@@ -77,9 +77,18 @@ func (f *figures) run(p *Pool, rounds int, seed uint64) {
 	}
 }
 
+// rounding is below what any figure can mean: less is 0, so that no sign is
+// read into it.
+const rounding = 1e-12
+
 func (f *figures) compute(weights []float64) {
 	for _, s := range f.stats {
 		s(weights)
+	}
+	for i, v := range f.value {
+		if math.Abs(v) < rounding {
+			f.value[i] = 0
+		}
 	}
 }
 

@@ -80,6 +80,16 @@ func (es *estimates) sweep() []choices {
 	return out
 }
 
+// costWeights are what a sweep from quality alone to nearly cost alone makes of
+// the highest cost of a pool, in units of quality.
+var costWeights = func() []float64 {
+	var weights []float64
+	for w := 1e-6; w < 1e7; w *= 1.6 {
+		weights = append(weights, w)
+	}
+	return weights
+}()
+
 // oracle returns the choices of someone who knows every score and cost, from
 // quality alone to nearly cost alone. Lucky guesses inflate it.
 func (p *Pool) oracle() []choices {
@@ -92,7 +102,7 @@ func (p *Pool) oracle() []choices {
 		top = 1
 	}
 	var out []choices
-	for weight := 1e-6; weight < 1e7; weight *= 1.6 {
+	for _, weight := range costWeights {
 		c := make(choices, len(p.Prompts))
 		for i := range c {
 			best := math.Inf(-1)

@@ -129,6 +129,10 @@ func (d *Data) readPrompts(name string, r io.Reader, index map[string]int) error
 		}
 		var l promptLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			// A stream that breaks off shows as half a line first.
+			if !lines.Scan() && lines.Err() != nil {
+				err = lines.Err()
+			}
 			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		p, err := l.prompt()
@@ -151,8 +155,12 @@ func (d *Data) readPrompts(name string, r io.Reader, index map[string]int) error
 	return nil
 }
 
-// bytesPerToken estimates prompt tokens where the file states none.
-const bytesPerToken = 4
+const (
+	// bytesPerToken estimates prompt tokens where the file states none.
+	bytesPerToken = 4
+	// maxTokens bounds what a file may state: more is a mistake.
+	maxTokens = 1e9
+)
 
 func (l *promptLine) prompt() (Prompt, error) {
 	p := Prompt{
@@ -166,8 +174,8 @@ func (l *promptLine) prompt() (Prompt, error) {
 		return p, errors.New("no source")
 	case p.Text == "" && p.System == "":
 		return p, errors.New("no prompt")
-	case l.InputTokens != nil && *l.InputTokens < 0:
-		return p, fmt.Errorf("n_input_tokens is %v, must not be negative", *l.InputTokens)
+	case l.InputTokens != nil && !(*l.InputTokens >= 0 && *l.InputTokens <= maxTokens):
+		return p, fmt.Errorf("n_input_tokens is %v, must be 0 to %d", *l.InputTokens, int(maxTokens))
 	}
 	if err := p.setTools(l.Tools); err != nil {
 		return p, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ func (r *Report) WriteMarkdown(w io.Writer, command string) error {
 	d.method(r)
 	d.leakage(r)
 	d.summary(r)
+	d.rules(r)
 	d.pairs(r)
 	d.robustness(r)
 	for i := range r.Pools {
@@ -54,10 +56,20 @@ func scaled(v Interval, unit float64, digits int) string {
 	if math.IsNaN(v.Value) {
 		return "–"
 	}
+	value := fixed(v.Value*unit, digits)
 	if math.IsNaN(v.Low) {
-		return fmt.Sprintf("%.*f", digits, v.Value*unit)
+		return value
 	}
-	return fmt.Sprintf("%.*f [%.*f, %.*f]", digits, v.Value*unit, digits, v.Low*unit, digits, v.High*unit)
+	return fmt.Sprintf("%s [%s, %s]", value, fixed(v.Low*unit, digits), fixed(v.High*unit, digits))
+}
+
+// fixed spells v with so many digits, without a minus before a zero.
+func fixed(v float64, digits int) string {
+	s := strconv.FormatFloat(v, 'f', digits, 64)
+	if strings.Trim(s, "-0.") == "" {
+		return strings.TrimPrefix(s, "-")
+	}
+	return s
 }
 
 func percent(v Interval) string { return scaled(v, 100, 1) }
@@ -76,6 +88,8 @@ func (d *document) method(r *Report) {
 	d.line("- Best single model: the candidate of the highest quality on the evaluated prompts themselves, which favours it. Hull: what random mixes of single models reach.")
 	d.line("- Saved against the hull: share of the cost of a random mix of the same quality. Above the hull: points of quality over a random mix of the same cost." +
 		" Area: between the cost-quality curve (band from 0 to 1) and the hull, over log cost, as a share of the oracle's: 0 is a coin flip between models.")
+	d.line("- Picked hull: the same over the single models that the graded prompts would have picked beforehand. The plain hull picks on the evaluated prompts," +
+		" and again in every resample, which flatters it where models are many and prompts few: there even the prompt-blind mean has an area well below 0.")
 	d.line("- Oracle: knows every score; lucky guesses inflate it. Baselines go through the same rule and learn from the train part of `%s`, pool by pool.", r.Baselines)
 	if r.Calibrate > 0 {
 		d.line("- Calibration: up to %d graded prompts a pool, never evaluated ones; each pool says where they come from.", r.Calibrate)
@@ -104,19 +118,19 @@ func (d *document) summary(r *Report) {
 	d.line("")
 	d.line("Percentages. Quality is relative to the best single model's.")
 	d.line("")
-	d.table("pool", "prompts", "mode", "quality", "saved vs best", "saved vs hull", "above hull", "area")
+	d.table("pool", "prompts", "mode", "quality", "saved vs best", "saved vs hull", "above hull", "above picked hull", "area", "area over picked hull")
 	for i := range r.Pools {
 		p := &r.Pools[i]
 		for k := range p.Wye.Modes {
 			m := &p.Wye.Modes[k]
-			name, n, a := "", "", ""
+			name, n, a, b := "", "", "", ""
 			if k == 0 {
-				name, n, a = p.Source, fmt.Sprint(p.Prompts), decimal(p.Wye.Area)
+				name, n, a, b = p.Source, fmt.Sprint(p.Prompts), decimal(p.Wye.Area), decimal(p.Wye.AreaPicked)
 				if p.CostBasis == CostProxy {
 					name += " (proxy cost)"
 				}
 			}
-			d.row(name, n, m.Mode, percent(m.OfBest), percent(m.SavedBest), percent(m.SavedHull), percent(m.AboveHull), a)
+			d.row(name, n, m.Mode, percent(m.OfBest), percent(m.SavedBest), percent(m.SavedHull), percent(m.AboveHull), percent(m.AbovePicked), a, b)
 		}
 	}
 	d.line("")
@@ -132,17 +146,26 @@ func (d *document) verdicts(r *Report) {
 	var helps, unclear, harms []string
 	for i := range r.Pools {
 		p := &r.Pools[i]
+		a := p.Wye.AreaPicked
+		if math.IsNaN(a.Value) {
+			a = p.Wye.Area
+		}
 		switch {
 		case p.Wye.Area.above():
 			helps = append(helps, p.Source)
-		case p.Wye.Area.below():
+		case a.below():
 			harms = append(harms, p.Source)
 		default:
 			unclear = append(unclear, p.Source)
 		}
 		for k := range p.Wye.Modes {
-			if m := &p.Wye.Modes[k]; m.AboveHull.below() {
-				d.line("- **%s, %s mode: below the hull** by %s points.", p.Source, m.Mode, percent(m.AboveHull))
+			m := &p.Wye.Modes[k]
+			above := m.AbovePicked
+			if math.IsNaN(above.Value) {
+				above = m.AboveHull
+			}
+			if above.below() {
+				d.line("- **%s, %s mode: worse than a random mix** of equal cost by %s points.", p.Source, m.Mode, percent(above))
 			}
 		}
 	}
@@ -151,13 +174,37 @@ func (d *document) verdicts(r *Report) {
 		pools []string
 	}{
 		{"Routing helps: the whole interval of the area is above 0", helps},
-		{"No claim: the interval of the area includes 0", unclear},
-		{"Routing harms: the whole interval of the area is below 0", harms},
+		{"No claim: the interval of the area includes 0, or lies below 0 only for the hull picked in hindsight", unclear},
+		{"Routing harms: the whole interval of the area over the picked hull is below 0", harms},
 	} {
 		if len(v.pools) > 0 {
 			d.line("- %s: %s.", v.what, strings.Join(v.pools, ", "))
 		}
 	}
+}
+
+// rules shows what other selection rules make of Wye's estimates.
+func (d *document) rules(r *Report) {
+	if len(r.Pools) == 0 {
+		return
+	}
+	d.line("## Selection rules")
+	d.line("")
+	d.line("Area of the cost-quality curve that each rule draws from the same estimates; the first serves.")
+	d.line("")
+	columns := []string{"pool"}
+	for _, rule := range r.Pools[0].Wye.Rules {
+		columns = append(columns, rule.Rule)
+	}
+	d.table(columns...)
+	for i := range r.Pools {
+		cells := []string{r.Pools[i].Source}
+		for _, rule := range r.Pools[i].Wye.Rules {
+			cells = append(cells, decimal(rule.Area))
+		}
+		d.row(cells...)
+	}
+	d.line("")
 }
 
 func (d *document) pairs(r *Report) {
@@ -225,12 +272,12 @@ func (d *document) pool(p *PoolReport) {
 		d.line("%s", n)
 	}
 	d.line("")
-	d.table("router", "area", "mode", "quality", "$ per 1,000", "of best, %", "saved vs best, %", "saved vs hull, %", "above hull, points", "ECE", "AUC")
+	d.table("router", "area", "mode", "quality", "$ per 1,000", "of best, %", "saved vs best, %", "saved vs hull, %", "above hull, points", "above picked hull", "ECE", "AUC")
 	d.router(&p.Wye)
 	for i := range p.Baselines {
 		d.router(&p.Baselines[i])
 	}
-	d.row("oracle", "1", "", decimal(p.Oracle.Quality), money(p.Oracle.Cost), "", "", "", "", "", "")
+	d.row("oracle", "1", "", decimal(p.Oracle.Quality), money(p.Oracle.Cost), "", "", "", "", "", "", "")
 	d.line("")
 	if p.Wye.Guarded > 0 {
 		d.line("Wye fell back to model averages on %.1f%% of the prompts, because they are too unlike its training data.", 100*p.Wye.Guarded)
@@ -274,6 +321,6 @@ func (d *document) router(r *RouterReport) {
 			name, a, ece, auc = r.Router, decimal(r.Area), decimal(r.ECE), decimal(r.AUC)
 		}
 		d.row(name, a, m.Mode, decimal(m.Quality), money(m.Cost), percent(m.OfBest),
-			percent(m.SavedBest), percent(m.SavedHull), percent(m.AboveHull), ece, auc)
+			percent(m.SavedBest), percent(m.SavedHull), percent(m.AboveHull), percent(m.AbovePicked), ece, auc)
 	}
 }

@@ -17,14 +17,19 @@ type measure struct {
 	singles []trace
 	best    int // the single model of the highest quality, then lowest cost
 	oracle  []trace
+	// picked are the models on the hull of what graded prompts say; nil without.
+	picked []int
 
 	// Of the current resample.
 	points     []Point
 	hull       []Point
 	oracleArea float64
+	pickedHull []Point
+	pickedArea float64 // the oracle's over pickedHull
 }
 
-func newMeasure(p *Pool, bands router.Bands, report *PoolReport) *measure {
+// newMeasure prepares the figures of p; g may be nil.
+func newMeasure(p *Pool, g *Graded, bands router.Bands, report *PoolReport) *measure {
 	m := &measure{pool: p, bands: bands, points: make([]Point, len(p.Models)), oracle: p.traces(p.oracle())}
 	for k := range p.Models {
 		m.singles = append(m.singles, p.single(k))
@@ -49,6 +54,7 @@ func newMeasure(p *Pool, bands router.Bands, report *PoolReport) *measure {
 
 	whole := ones(len(p.Prompts))
 	m.resample(whole)
+	m.pick(g)
 	for k, pt := range m.points {
 		b := m.points[m.best]
 		if pt.Quality > b.Quality || pt.Quality == b.Quality && pt.Cost < b.Cost {
@@ -60,6 +66,25 @@ func newMeasure(p *Pool, bands router.Bands, report *PoolReport) *measure {
 	report.curves.models, report.curves.hull = slices.Clone(m.points), m.hull
 	report.curves.oracle = curve(m.oracle, whole)
 	return m
+}
+
+// pick chooses the single models for the second hull by their quality on g:
+// knowledge that was to be had before the evaluation.
+func (m *measure) pick(g *Graded) {
+	if g == nil {
+		return
+	}
+	known := newMeans(m.pool, g)
+	points := slices.Clone(m.points)
+	for k := range points {
+		points[k].Quality = known.score[k]
+	}
+	hull := Hull(points)
+	for k, pt := range points {
+		if slices.Contains(hull, pt) {
+			m.picked = append(m.picked, k)
+		}
+	}
 }
 
 func ones(n int) []float64 {
@@ -75,7 +100,16 @@ func (m *measure) resample(weights []float64) {
 		m.points[k] = t.mean(weights)
 	}
 	m.hull = Hull(m.points)
-	m.oracleArea = area(curve(m.oracle, weights), m.hull)
+	oracle := curve(m.oracle, weights)
+	m.oracleArea = area(oracle, m.hull)
+	if m.picked != nil {
+		m.pickedHull = m.pickedHull[:0]
+		for _, k := range m.picked {
+			m.pickedHull = append(m.pickedHull, m.points[k])
+		}
+		m.pickedHull = byCost(m.pickedHull)
+		m.pickedArea = area(oracle, m.pickedHull)
+	}
 }
 
 // router registers the figures of one estimator. Its curve over the whole pool
@@ -89,10 +123,15 @@ func (m *measure) router(es *estimates, r *RouterReport) []Point {
 		rankings = append(rankings, newRanking(p, es, k))
 	}
 	m.figures.add(func(weights, out []float64) {
-		out[0] = ratio(area(curve(sweep, weights), m.hull), m.oracleArea)
-		out[1] = reliable.ece(weights)
-		out[2] = meanAUC(rankings, weights)
-	}, &r.Area, &r.ECE, &r.AUC)
+		c := curve(sweep, weights)
+		out[0], out[1] = ratio(area(c, m.hull), m.oracleArea), math.NaN()
+		if m.picked != nil {
+			out[1] = ratio(area(c, m.pickedHull), m.pickedArea)
+		}
+		out[2] = reliable.ece(weights)
+		out[3] = meanAUC(rankings, weights)
+	}, &r.Area, &r.AreaPicked, &r.ECE, &r.AUC)
+	m.rules(es, &r.Rules)
 	guarded := 0
 	for _, g := range es.guarded {
 		if g {
@@ -124,8 +163,11 @@ func (m *measure) mode(chosen choices, mode router.Mode, r *ModeReport) {
 		out[2] = ratio(got.Quality, best.Quality)
 		out[3] = 1 - ratio(got.Cost, best.Cost)
 		out[4] = 1 - ratio(got.Cost, costAt(m.hull, got.Quality))
-		out[5] = got.Quality - qualityAt(m.hull, got.Cost)
-	}, &r.Quality, &r.Cost, &r.OfBest, &r.SavedBest, &r.SavedHull, &r.AboveHull)
+		out[5], out[6] = got.Quality-qualityAt(m.hull, got.Cost), math.NaN()
+		if m.picked != nil {
+			out[6] = got.Quality - qualityAt(m.pickedHull, got.Cost)
+		}
+	}, &r.Quality, &r.Cost, &r.OfBest, &r.SavedBest, &r.SavedHull, &r.AboveHull, &r.AbovePicked)
 	r.Shares = m.pool.shares(chosen)
 }
 

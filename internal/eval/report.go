@@ -70,13 +70,19 @@ type RouterReport struct {
 	// Area is what lies between the router's cost-quality curve and the hull,
 	// over the logarithm of cost, as a share of the oracle's.
 	Area Interval `json:"area"`
-	ECE  Interval `json:"ece"`
+	// AreaPicked is the same over the hull of the single models that graded
+	// prompts would have picked. Area's hull picks them on the evaluated
+	// prompts, which favours it where models are many and prompts few.
+	AreaPicked Interval `json:"area_over_picked"`
+	ECE        Interval `json:"ece"`
 	// AUC of the estimates within a model, averaged over models.
 	AUC Interval `json:"auc"`
 	// Guarded is the share of prompts for which the estimator fell back to
 	// averages.
 	Guarded float64      `json:"guarded"`
 	Modes   []ModeReport `json:"modes"`
+	// Rules compares selection rules on the same estimates.
+	Rules []RuleReport `json:"rules"`
 }
 
 // ModeReport is what a mode reached.
@@ -92,7 +98,9 @@ type ModeReport struct {
 	SavedHull Interval `json:"saved_vs_hull"`
 	// AboveHull is quality minus that of a random mix of equal cost.
 	AboveHull Interval `json:"above_hull"`
-	Shares    []Share  `json:"shares"` // the most chosen first
+	// AbovePicked is AboveHull over the hull of AreaPicked.
+	AbovePicked Interval `json:"above_picked"`
+	Shares      []Share  `json:"shares"` // the most chosen first
 }
 
 // Share is how often a model was chosen.

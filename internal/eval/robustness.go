@@ -80,7 +80,8 @@ func (es *estimates) nearTies(chosen choices, band float64) []bool {
 		floor := float64(best) * (1 - band)
 		for k := range row {
 			cheaper := row[k].Cost < row[c].Cost
-			if k == int(c) || cheaper {
+			leaves := k == int(c) && row[k].Estimate.Quality < best // the best model cannot
+			if leaves || cheaper {
 				distance := math.Abs(float64(row[k].Estimate.Quality) - floor)
 				out[i] = out[i] || distance < tieMargin
 			}

@@ -157,7 +157,12 @@ func (c *Config) pool(p *Pool, s sample) (*PoolReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := newMeasure(p, c.Bands, r)
+	var g *Graded
+	if len(s.learn) > 0 {
+		g = s.from.graded(p, s.learn)
+		r.Graded = len(g.Prompts)
+	}
+	m := newMeasure(p, g, c.Bands, r)
 	for k := range r.Models {
 		r.Models[k].From = from[k]
 	}
@@ -167,9 +172,7 @@ func (c *Config) pool(p *Pool, s sample) (*PoolReport, error) {
 	m.modelAUC(wye, r.Models)
 
 	routers := []*estimates{wye}
-	if len(s.learn) > 0 {
-		g := s.from.graded(p, s.learn)
-		r.Graded = len(g.Prompts)
+	if g != nil {
 		r.Baselines = make([]RouterReport, len(baselines))
 		for i, b := range baselines {
 			es := p.estimate(b.fit(p, g))

@@ -1,0 +1,115 @@
+package eval
+
+import (
+	"math"
+
+	"wye/router"
+)
+
+// RuleReport is one way of turning estimates into choices, by the area of its
+// curve. The first is the rule that serves; the others show what it costs or
+// gains.
+type RuleReport struct {
+	Rule string   `json:"rule"`
+	Area Interval `json:"area"`
+}
+
+// rules are the selection rules that are compared.
+var rules = []struct {
+	name  string
+	sweep func(es *estimates) []choices
+}{
+	{"relative band (serves)", (*estimates).sweep},
+	{"absolute band", (*estimates).sweepAbsolute},
+	{"quality − λ · cost", (*estimates).sweepUtility},
+	{"quality − λ · cost ÷ best model's cost", (*estimates).sweepShare},
+}
+
+// rules registers the area of every selection rule on es.
+func (m *measure) rules(es *estimates, into *[]RuleReport) {
+	*into = make([]RuleReport, len(rules))
+	for i, r := range rules {
+		(*into)[i].Rule = r.name
+		ts := m.pool.traces(r.sweep(es))
+		m.figures.add(func(weights, out []float64) {
+			out[0] = ratio(area(curve(ts, weights), m.hull), m.oracleArea)
+		}, &(*into)[i].Area)
+	}
+}
+
+// bestQuality returns the candidate of the best estimate, the first of equals.
+func bestQuality(row []router.Candidate) *router.Candidate {
+	best := &row[0]
+	for k := range row {
+		if row[k].Estimate.Quality > best.Estimate.Quality {
+			best = &row[k]
+		}
+	}
+	return best
+}
+
+// pick returns the best of row by better, the first of equals.
+func (es *estimates) pick(value func(row, k int) float64) choices {
+	n := len(es.candidates) / len(es.guarded)
+	out := make(choices, len(es.guarded))
+	for i := range out {
+		best := math.Inf(-1)
+		for k := range n {
+			if v := value(i, k); v > best {
+				best, out[i] = v, uint16(k)
+			}
+		}
+	}
+	return out
+}
+
+// sweepAbsolute sweeps a band in absolute quality.
+func (es *estimates) sweepAbsolute() []choices {
+	n := len(es.candidates) / len(es.guarded)
+	var out []choices
+	for _, band := range sweepBands {
+		out = append(out, es.pick(func(i, k int) float64 {
+			row := es.candidates[i*n:][:n]
+			if float64(row[k].Estimate.Quality) < float64(bestQuality(row).Estimate.Quality)-band {
+				return math.Inf(-1)
+			}
+			return -row[k].Cost
+		}))
+	}
+	return out
+}
+
+// sweepUtility maximises quality less a price of cost, and sweeps the price.
+func (es *estimates) sweepUtility() []choices {
+	n := len(es.candidates) / len(es.guarded)
+	top := 0.0
+	for _, c := range es.candidates {
+		top = max(top, c.Cost)
+	}
+	var out []choices
+	for _, weight := range costWeights {
+		out = append(out, es.pick(func(i, k int) float64 {
+			c := &es.candidates[i*n+k]
+			return float64(c.Estimate.Quality) - weight*c.Cost/top
+		}))
+	}
+	return out
+}
+
+// sweepShare does so with costs relative to the prompt's best model, which makes
+// one price mean the same in every deployment.
+func (es *estimates) sweepShare() []choices {
+	n := len(es.candidates) / len(es.guarded)
+	reference := make([]float64, len(es.guarded))
+	for i := range reference {
+		reference[i] = max(bestQuality(es.candidates[i*n:][:n]).Cost, math.SmallestNonzeroFloat32)
+	}
+	var out []choices
+	for _, weight := range costWeights {
+		out = append(out, es.pick(func(i, k int) float64 {
+			c := &es.candidates[i*n+k]
+			return float64(c.Estimate.Quality) - weight*c.Cost/reference[i]
+		}))
+	}
+	return out
+}
