@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"math/bits"
+	"unicode/utf8"
 )
 
 // How much text of each part Facts keeps: what the predictor reads. A longer
@@ -82,10 +83,16 @@ func (f *Facts) reset() {
 		kept.texts = nil
 	}
 	*f = kept
+}
+
+// initTexts readies the memory for texts.
+func (f *Facts) initTexts() {
 	f.system.init(SystemHead, SystemTail)
-	f.user.init(UserHead, HistoryTail)
 	f.history.init(0, HistoryTail)
-	f.since.init(0, HistoryTail)
+	// These two may end up in history, which they must fill even if a
+	// character is cut off.
+	f.user.init(UserHead, HistoryTail+utf8.UTFMax)
+	f.since.init(0, HistoryTail+utf8.UTFMax)
 	f.tools.init(ToolsHead, 0)
 }
 

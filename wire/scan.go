@@ -18,6 +18,7 @@ import (
 // the one that was routed.
 func Scan(body []byte, f *Facts) *Problem {
 	f.reset()
+	f.initTexts()
 	r := reader{scanner: scanner{body: body}, f: f}
 	if !r.request() {
 		return r.problem
@@ -90,9 +91,9 @@ func foldEqual(a []byte, b string) bool {
 		r, n := utf8.DecodeRune(a)
 		a = a[n:]
 		switch {
-		case r == 'ſ':
+		case r == '\u017F': // the long s
 			r = 's'
-		case r == 'K': // the Kelvin sign
+		case r == '\u212A': // the Kelvin sign
 			r = 'k'
 		case 'A' <= r && r <= 'Z':
 			r += 'a' - 'A'

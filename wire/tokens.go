@@ -6,8 +6,34 @@ import (
 )
 
 // tally estimates tokens and counts bytes of unescaped text. Both estimates
-// are linear in counts of byte classes, so one table look-up a byte yields
-// both.
+// are linear in counts of pairs of byte classes, so one table look-up a byte
+// yields both.
+//
+// The weights were fitted to 2,630 texts of up to 6 KB: English prompts, manual
+// pages and program messages in 60 languages, source code, markup, data,
+// base64, hex, numbers, emoji. The best estimate is a least-squares fit to
+// OpenAI's o200k_base. The safe one is the smallest linear bound, plus 5%, of
+// what any of o200k_base, cl100k_base, Claude 2's and Llama 3's tokenizers
+// needs for each text; fitted to one half of the texts, it held for at least
+// 99.5% of the other half. Estimate over o200k_base's count, 5th, 50th and 95th
+// percentile, and the median of the safe one:
+//
+//	English prompts              0.79  1.01  1.16   1.60
+//	other Latin script           0.83  0.95  1.13   1.52
+//	Cyrillic, Greek              0.84  0.99  1.16   2.64
+//	Arabic, Hebrew, Persian      0.81  1.02  1.16   3.59
+//	Indic, Thai, Khmer, Burmese  0.77  1.02  1.21   5.86
+//	Chinese                      0.87  0.99  1.14   2.33
+//	Japanese                     0.92  1.01  1.05   1.81
+//	Korean                       0.95  0.98  1.08   1.72
+//	source code                  0.86  1.03  1.34   1.74
+//	markup and data              0.80  0.89  1.18   1.66
+//	base64, hex, UUIDs, digits   0.83  1.04  1.25   1.33
+//
+// The safe estimate is wide where the older tokenizers are. It falls short of
+// random letters of one case (0.69 of the count), random punctuation (0.77),
+// random Hangul (0.55) and one-letter words (0.71), which are no prompts.
+// TestTokens repeats the measurement on texts of our own.
 type tally struct {
 	bytes     int
 	best, max int // in 1/tokenUnit
@@ -76,8 +102,9 @@ var class = func() (t [256]uint8) {
 	return t
 }()
 
-// weights holds, for the class of a byte and of the byte before it, the best
-// estimate in the lower half and the safe one in the upper half.
+// weights holds, for the class of a byte in the lower four bits of the index and
+// that of the byte before it in the upper ones, the best estimate in the lower
+// half and the safe one in the upper half.
 var weights = buildWeights()
 
 // chunk bounds the bytes summed up before the halves of the sum are taken
@@ -116,9 +143,15 @@ func (t *tally) run(b []byte, prev uint8) uint8 {
 		part := b[:min(len(b), chunk)]
 		b = b[len(part):]
 		var sum uint64
+		for len(part) >= 4 {
+			c0, c1, c2, c3 := class[part[0]], class[part[1]], class[part[2]], class[part[3]]
+			sum += weights[prev<<4|c0] + weights[c0<<4|c1] + weights[c1<<4|c2] + weights[c2<<4|c3]
+			prev = c3
+			part = part[4:]
+		}
 		for _, c := range part {
-			cls := class[c] & (clsCount - 1)
-			sum += weights[prev&(clsCount-1)][cls]
+			cls := class[c]
+			sum += weights[prev<<4|cls]
 			prev = cls
 		}
 		t.best += int(sum & (1<<32 - 1))
@@ -162,19 +195,19 @@ func (t *tally) file(n int) {
 // tokens returns both estimates of the prompt, rounded up.
 func (t *tally) tokens() (best, most int) {
 	up := func(n, c int) int { return (n+tokenUnit-1)/tokenUnit + c }
-	return up(t.best, perRequest.best), up(t.max, perRequest.max)
+	return up(t.best, perRequest.best), up(max(t.best, t.max), perRequest.max)
 }
 
 // weight is what one byte adds, in tokens.
 type weight struct{ best, max float64 }
 
-func buildWeights() (t [clsCount][clsCount]uint64) {
+func buildWeights() (t [clsCount * clsCount]uint64) {
 	pack := func(w weight) uint64 {
 		return uint64(w.best*tokenUnit+0.5) | uint64(w.max*tokenUnit+0.5)<<32
 	}
 	for prev := range uint8(clsCount) {
 		for cls := range uint8(clsCount) {
-			t[prev][cls] = pack(weightOf(prev, cls))
+			t[prev<<4|cls] = pack(weightOf(prev, cls))
 		}
 	}
 	return t
@@ -182,39 +215,53 @@ func buildWeights() (t [clsCount][clsCount]uint64) {
 
 // weightOf is what a byte of class cls adds after one of class prev.
 func weightOf(prev, cls uint8) weight {
-	same := prev == cls
+	letterBefore := prev == clsLower || prev == clsUpper || prev == clsNext
 	switch cls {
-	case clsBreak, clsPunct:
-		if same {
-			return weight{0.3, 0.75}
-		}
-		return weight{0.8, 1}
+	case clsBreak:
+		return either(prev == cls, weight{0.10, 0.16}, weight{1.20, 1.57})
 	case clsSpace:
-		if same {
-			return weight{0.1, 0.2}
+		return either(prev == cls, weight{0.08, 0.19}, weight{0, 0.03})
+	case clsLower:
+		switch prev {
+		case clsLower:
+			return weight{0.11, 0.38}
+		case clsUpper:
+			return weight{0.10, 0.20}
+		case clsNext:
+			return weight{0.05, 1.88}
 		}
-		return weight{0.05, 0.3}
-	case clsLower, clsUpper:
-		switch {
-		case same:
-			return weight{0.12, 0.5}
-		case cls == clsLower && (prev == clsUpper || prev == clsNext):
-			return weight{0.3, 0.6}
-		}
-		return weight{0.6, 1}
+		return weight{0.71, 0.16}
+	case clsUpper:
+		return either(prev == cls, weight{0.26, 0.49}, weight{1.09, 1.19})
 	case clsDigit:
-		if same {
-			return weight{0.3, 1}
-		}
-		return weight{0.8, 1}
-	case clsNext:
-		return weight{0, 0}
-	case clsLatin, clsGreek:
-		return weight{0.5, 1.2}
+		return either(prev == cls, weight{0.36, 0.45}, weight{1.20, 2.03})
+	case clsPunct:
+		return either(prev == cls, weight{0.23, 0.53}, weight{0.42, 1.25})
+	case clsLatin:
+		return either(letterBefore, weight{1.72, 1.15}, weight{1.72, 3.70})
+	case clsGreek:
+		return either(letterBefore, weight{0.37, 1.33}, weight{0.53, 1.58})
 	case clsMiddle:
-		return weight{0.5, 1.6}
-	case clsHangul, clsHan, clsKana:
-		return weight{0.8, 2}
+		return weight{0.45, 2.23}
+	case clsIndic:
+		return weight{0.49, 3.34}
+	case clsOther3:
+		return weight{1.32, 2.08}
+	case clsKana:
+		return weight{0.72, 1.13}
+	case clsHan:
+		return weight{0.91, 2.73}
+	case clsHangul:
+		return weight{0.82, 1.45}
+	case clsAstral:
+		return weight{2.39, 4.07}
 	}
-	return weight{1, 3}
+	return weight{} // a continuation byte: its lead byte stands for both
+}
+
+func either(first bool, a, b weight) weight {
+	if first {
+		return a
+	}
+	return b
 }
