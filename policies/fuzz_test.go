@@ -2,6 +2,7 @@ package policies_test
 
 import (
 	"errors"
+	"path/filepath"
 	"testing"
 
 	"wye/policies"
@@ -14,7 +15,9 @@ import (
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add(policies.DefaultYAML())
-	f.Add([]byte(read(f, "full.yaml")))
+	for _, path := range documents(f, "*.yaml") {
+		f.Add([]byte(read(f, filepath.Base(path))))
+	}
 	f.Add([]byte("a: &a [*a]\nb: !!binary x\n? [c]\n: d\n"))
 	f.Add([]byte("backends: [{tls: ~, name: 1e9, weight: 0x7fffffffffffffff}]\nlimits: \"\\u2028\"\n"))
 	f.Add([]byte("{\"deployments\":[{\"limits\":{\"timeout\":\"9223372036854775807h\"}}]}"))

@@ -50,7 +50,7 @@ func TestWarned(t *testing.T) {
 	}
 }
 
-func documents(t *testing.T, pattern string) []string {
+func documents(t testing.TB, pattern string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("testdata", pattern))
 	if err != nil {

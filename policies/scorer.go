@@ -1,6 +1,8 @@
 package policies
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 
 	"wye/policies/policyv1"
@@ -49,7 +51,19 @@ func resolve(p *predict.Predictor, m *policyv1.Model) (model predict.Model, prio
 		OutputPrice: m.GetPrice().GetOutput(),
 		Reasoning:   a.GetReasoning(),
 	})
+	if a.GetSource() != "" && heeds(p, a) {
+		prior = fmt.Sprintf("%s (%s)", prior, a.GetSource())
+	}
 	return model, prior
+}
+
+// heeds reports whether p's estimate of a model with ability a rests on its
+// skills, and so on their source.
+func heeds(p *predict.Predictor, a *policyv1.Ability) bool {
+	return a.GetLike() == "" && slices.ContainsFunc(p.Skills(), func(skill string) bool {
+		_, stated := a.GetSkills()[skill]
+		return stated
+	})
 }
 
 // Version implements router.Scorer.
