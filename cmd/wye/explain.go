@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"wye/extproc"
+	"wye/internal/explain"
+	"wye/policies"
+	"wye/router"
+	"wye/wire"
+)
+
+// maxRequestBytes bounds what explain reads; a listener's own bound is the
+// policy's.
+const maxRequestBytes = 256 << 20
+
+func newExplainCommand() *cobra.Command {
+	var policy, mode, deployment string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "explain [REQUEST.json|-]",
+		Short: "Show how a request would be routed, and why",
+		Long: `Explain takes a chat completion request as a client would send it, from a file
+or standard input, and shows what the policy decides for it: every candidate with
+its predicted quality and expected cost, every model left out with the reason,
+and the chain of attempts. Nothing is sent anywhere.`,
+		Example: `  echo '{"model":"auto","messages":[{"role":"user","content":"Hi"}]}' | wye explain
+  wye explain --policy policy.yaml --mode cost --json request.json`,
+		Args: usage(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m := router.ModeDefault
+			if mode != "" {
+				var ok bool
+				if m, ok = router.ParseMode(mode); !ok {
+					return usageError{fmt.Errorf("--mode %q is none of quality, balanced, cost", mode)}
+				}
+			}
+			path := "-"
+			if len(args) > 0 {
+				path = args[0]
+			}
+			if path == "-" && policy == "-" {
+				return usageError{errors.New("the policy and the request cannot both be standard input")}
+			}
+			body, err := readRequest(path, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			s, err := compilePolicy(policy, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			report, err := explainRequest(s, body, m, deployment)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = report.WriteJSON(cmd.OutOrStdout())
+			} else {
+				err = report.WriteTable(cmd.OutOrStdout())
+			}
+			if err != nil {
+				return err
+			}
+			if report.Error != "" {
+				return errors.New("the request cannot be routed")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&policy, "policy", "p", "", "policy `file` (default: the embedded policy)")
+	cmd.Flags().StringVarP(&mode, "mode", "m", "", "mode `override`, as the header x-wye-mode: quality, balanced or cost")
+	cmd.Flags().StringVarP(&deployment, "deployment", "d", "", "`name` of a deployment to use in place of the request's model")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func readRequest(path string, stdin io.Reader) ([]byte, error) {
+	var body []byte
+	var err error
+	if path == "-" {
+		body, err = io.ReadAll(io.LimitReader(stdin, maxRequestBytes))
+	} else {
+		body, err = readLimited(path, maxRequestBytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	return body, nil
+}
+
+func compilePolicy(path string, stdin io.Reader) (*router.Snapshot, error) {
+	name, content, err := readPolicy(path, stdin)
+	if err != nil {
+		return nil, err
+	}
+	p, err := policies.Parse(name, content)
+	if err != nil {
+		return nil, err
+	}
+	return p.Compile()
+}
+
+// explainRequest routes body as the ext_proc server would. The error is about
+// the body; that it cannot be routed is in the report.
+func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment string) (*explain.Report, error) {
+	var facts wire.Facts
+	if problem := wire.Scan(body, &facts); problem != nil {
+		return nil, fmt.Errorf("request: %w", problem)
+	}
+	var req router.Request
+	extproc.RequestOf(&facts, &req)
+	req.Mode = m
+	if deployment != "" {
+		req.Deployment = []byte(deployment)
+	}
+	var d router.Decision
+	report := explain.New(&d, &req, s.Route(&req, &d))
+	if d.Deployment != nil {
+		for _, skill := range policies.Demand(d.Deployment.Scorer, &req) {
+			report.Demand = append(report.Demand, explain.Demand{Skill: skill.Skill, Share: float64(skill.Share)})
+		}
+	}
+	return &report, nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"wye/internal/sidecar"
+)
+
+// Default addresses.
+const (
+	defaultListen  = "127.0.0.1:8080"
+	defaultAdmin   = "127.0.0.1:8081"
+	defaultExtProc = "127.0.0.1:18080"
+	defaultADS     = "127.0.0.1:18081"
+)
+
+// drainTimeout bounds how long open requests may take to finish.
+const drainTimeout = 30 * time.Second
+
+func newServeCommand() *cobra.Command {
+	var c sidecar.Config
+	var logs logFlags
+	var delay time.Duration
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the sidecar: the ext_proc and ADS servers for an Envoy that somebody else runs",
+		Long: `Serve runs Wye's two servers and reloads the policy when its file changes. Start
+Envoy with the document that wye envoy bootstrap prints; everything else, the
+listener included, reaches it over ADS. Addresses are host:port or unix:/path.
+
+On SIGTERM or SIGINT it reports not ready, goes on for the drain delay, finishes
+the requests under way and exits with 0.`,
+		Example: `  wye serve --policy policy.yaml --extproc unix:/run/wye/extproc.sock --ads unix:/run/wye/ads.sock`,
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logs.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			c.Logger, c.Version = log, wyeVersion()
+			s, err := sidecar.Start(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			at := s.Addresses()
+			log.Info().Str("ext_proc", at.ExtProc).Str("ads", at.ADS).Str("admin", at.Admin).
+				Str("listener", c.Listen).Msg("serving")
+			select {
+			case err = <-s.Failed():
+				delay = 0
+			case <-cmd.Context().Done():
+				log.Info().Dur("delay", delay).Msg("draining")
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), delay+drainTimeout)
+			defer cancel()
+			if stopErr := s.Shutdown(ctx, delay); stopErr != nil {
+				err = errors.Join(err, fmt.Errorf("shut down: %w", stopErr))
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&c.PolicyFile, "policy", "p", "", "policy `file`, watched for changes (default: the embedded policy)")
+	cmd.Flags().StringVar(&c.Listen, "listen", defaultListen, "`address` at which Envoy takes client requests")
+	cmd.Flags().StringVar(&c.ExtProc, "extproc", defaultExtProc, "`address` of the ext_proc server")
+	cmd.Flags().StringVar(&c.ADS, "ads", defaultADS, "`address` of the ADS server")
+	cmd.Flags().StringVar(&c.Admin, "admin", defaultAdmin, "`address` of the admin page: health, metrics, policy state (empty: none)")
+	cmd.Flags().DurationVar(&c.Grace, "grace", 0, "how `long` Envoy keeps what a new policy no longer has (default 15s)")
+	cmd.Flags().DurationVar(&delay, "drain-delay", 5*time.Second, "how `long` to go on after SIGTERM, for Envoy to stop first")
+	logs.add(cmd)
+	return cmd
+}

@@ -1,0 +1,291 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"wye/envoy"
+	"wye/extproc"
+	"wye/internal/telemetry"
+	"wye/policies"
+	"wye/router"
+	"wye/xds"
+)
+
+// Config is what a sidecar needs. Addresses are host:port, where port 0 picks a
+// free one, or unix:/path.
+type Config struct {
+	Version    string // of Wye, for metrics
+	PolicyFile string // watched; empty: the embedded default policy
+	Listen     string // where Envoy takes client requests
+	ExtProc    string // where Wye's ext_proc server listens
+	ADS        string // where Wye's xDS server listens
+	Admin      string // where the admin page listens; empty: nowhere
+	// Grace is how long Envoys keep what a new policy no longer has; see
+	// xds.Config. Zero is its default.
+	Grace time.Duration
+	// Redirect, unless nil, is called with each policy before it is compiled
+	// and returns the address that stands in for each backend's.
+	Redirect func(*policies.Policy) (address func(backend string) (addr string, plaintext bool), err error)
+	// Observe, unless nil, is told of decisions besides the metrics.
+	Observe func(*extproc.Event)
+	Logger  zerolog.Logger
+}
+
+// Sidecar is a running Wye: ext_proc server, xDS server, policy watch and admin
+// page. Make one with Start, end it with Shutdown.
+type Sidecar struct {
+	config  Config
+	router  *router.Router
+	extproc *extproc.Server
+	ads     *xds.Server
+	adsGRPC *grpc.Server
+	admin   *http.Server
+	reload  *reloader
+
+	addresses Addresses
+	started   time.Time
+	stopWatch context.CancelFunc
+	running   sync.WaitGroup
+	failed    chan error // the first failure of a server
+
+	mu       sync.Mutex
+	draining bool
+}
+
+// Addresses is where a sidecar listens, with the ports that were picked.
+type Addresses struct{ ExtProc, ADS, Admin string }
+
+// Start brings the policy into force, listens and returns. ctx bounds the start
+// alone. A policy with faults is an error that lists them; see policies.Parse.
+func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
+	s := &Sidecar{config: c, router: new(router.Router), started: time.Now(), failed: make(chan error, 3)}
+	var opened []net.Listener
+	defer func() {
+		if err != nil {
+			for _, l := range opened {
+				err = errors.Join(err, l.Close())
+			}
+			if s.ads != nil {
+				s.ads.Close()
+			}
+		}
+	}()
+	listen := func(what, address string) (net.Listener, error) {
+		l, err := Listen(address)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		opened = append(opened, l)
+		return l, nil
+	}
+	extprocListener, err := listen("ext_proc", c.ExtProc)
+	if err != nil {
+		return nil, err
+	}
+	adsListener, err := listen("ads", c.ADS)
+	if err != nil {
+		return nil, err
+	}
+	s.addresses = Addresses{ExtProc: addressOf(extprocListener), ADS: addressOf(adsListener)}
+	var adminListener net.Listener
+	if c.Admin != "" {
+		if adminListener, err = listen("admin", c.Admin); err != nil {
+			return nil, err
+		}
+		s.addresses.Admin = addressOf(adminListener)
+	}
+
+	s.ads = xds.NewServer(xds.Config{Logger: c.Logger, Grace: c.Grace})
+	s.reload = &reloader{router: s.router, compile: s.compile, stage: s.stage, log: c.Logger}
+	content := policies.DefaultYAML()
+	if c.PolicyFile != "" {
+		if content, err = os.ReadFile(c.PolicyFile); err != nil {
+			return nil, fmt.Errorf("read policy: %w", err)
+		}
+	}
+	if _, err := s.reload.apply(ctx, content); err != nil {
+		return nil, err
+	}
+
+	metrics := telemetry.New(c.Version, telemetry.Sources{
+		Policy: func() (string, int, int) {
+			st := s.reload.status()
+			return st.Hash, st.Reloads, st.Failures
+		},
+		XDS: s.ads.Counters,
+	})
+	s.extproc = extproc.New(extproc.Config{
+		Router: s.router, Logger: c.Logger, Observer: observe(metrics.Observer(), c.Observe),
+	})
+	s.adsGRPC = grpc.NewServer(
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 5 * time.Second, Timeout: 5 * time.Second}),
+	)
+	s.ads.Register(s.adsGRPC)
+
+	s.serve("ext_proc", func() error { return s.extproc.Serve(extprocListener) })
+	s.serve("ads", func() error { return s.adsGRPC.Serve(adsListener) })
+	if adminListener != nil {
+		s.admin = newAdmin(s, metrics.Registry)
+		s.serve("admin", func() error {
+			if err := s.admin.Serve(adminListener); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	watchCtx, stop := context.WithCancel(context.Background())
+	s.stopWatch = stop
+	if c.PolicyFile != "" {
+		s.running.Go(func() { s.watch(watchCtx, content) })
+	}
+	return s, nil
+}
+
+func (s *Sidecar) serve(what string, serve func() error) {
+	s.running.Go(func() {
+		if err := serve(); err != nil {
+			s.failed <- fmt.Errorf("%s: %w", what, err)
+		}
+	})
+}
+
+func (s *Sidecar) watch(ctx context.Context, content []byte) {
+	watch(ctx, s.config.PolicyFile, content, func(b []byte) time.Duration {
+		again, _ := s.reload.apply(ctx, b) // it has logged and kept the reason
+		return again
+	}, func(err error) {
+		_ = s.reload.refuse(fmt.Errorf("read policy: %w", err)) // likewise
+	})
+}
+
+// observe adds a second observer of decisions.
+func observe(o extproc.Observer, also func(*extproc.Event)) extproc.Observer {
+	if also == nil {
+		return o
+	}
+	first := o.Decision
+	o.Decision = func(e *extproc.Event) {
+		first(e)
+		also(e)
+	}
+	return o
+}
+
+// compile is the first half of a reload: from a document to a snapshot.
+func (s *Sidecar) compile(content []byte) (*router.Snapshot, error) {
+	name := s.config.PolicyFile
+	if name == "" {
+		name = policies.DefaultName
+	}
+	p, err := policies.Parse(name, content)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range p.Warnings() {
+		s.config.Logger.Warn().Msg(w.String())
+	}
+	if s.config.Redirect == nil {
+		return p.Compile()
+	}
+	address, err := s.config.Redirect(p)
+	if err != nil {
+		return nil, fmt.Errorf("redirect backends: %w", err)
+	}
+	return p.Compile(policies.WithBackendAddress(address))
+}
+
+// stage is the second half: from a snapshot to what every Envoy has taken.
+func (s *Sidecar) stage(ctx context.Context, snapshot *router.Snapshot) (func(), error) {
+	resources, err := xds.Build(snapshot, xds.Options{Listen: s.config.Listen, ExtProc: s.addresses.ExtProc})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range resources.Warnings {
+		s.config.Logger.Warn().Msg(w)
+	}
+	staged, err := s.ads.Stage(ctx, resources)
+	if err != nil {
+		return nil, err
+	}
+	return staged.Retire, nil
+}
+
+// Addresses returns where the sidecar listens.
+func (s *Sidecar) Addresses() Addresses { return s.addresses }
+
+// Snapshot returns the policy in force.
+func (s *Sidecar) Snapshot() *router.Snapshot { return s.router.Snapshot() }
+
+// Failed delivers the failure of a server that should have gone on.
+func (s *Sidecar) Failed() <-chan error { return s.failed }
+
+// Shutdown stops in an order that fails no request: it reports not ready and
+// goes on for delay, while whatever balances load or stops Envoy takes notice;
+// then it finishes the open streams and stops. When ctx ends, the rest is cut
+// off.
+func (s *Sidecar) Shutdown(ctx context.Context, delay time.Duration) error {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	if delay > 0 {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	s.stopWatch()
+	errs := []error{s.extproc.Drain(ctx, 0)}
+	s.ads.Close()
+	s.adsGRPC.Stop()
+	if s.admin != nil {
+		errs = append(errs, s.admin.Close())
+	}
+	s.running.Wait()
+	return errors.Join(errs...)
+}
+
+// Listen opens a listener for host:port or unix:/path. A socket file that a
+// process left behind is replaced; one that answers is not.
+func Listen(address string) (net.Listener, error) {
+	a, err := envoy.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	network, at := a.Network()
+	l, err := net.Listen(network, at)
+	if err == nil || network != "unix" {
+		return l, err
+	}
+	if c, dialErr := net.Dial(network, at); dialErr == nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	if info, statErr := os.Stat(at); statErr != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil, err
+	}
+	if err := os.Remove(at); err != nil {
+		return nil, err
+	}
+	return net.Listen(network, at)
+}
+
+// addressOf is the listener's address as Listen takes it.
+func addressOf(l net.Listener) string {
+	if l.Addr().Network() == "unix" {
+		return "unix:" + l.Addr().String()
+	}
+	return l.Addr().String()
+}

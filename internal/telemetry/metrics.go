@@ -1,0 +1,152 @@
+// Package telemetry counts what Wye does, for Prometheus. It observes and must
+// not influence anything; label values come from policies and from fixed lists,
+// never from clients, so that cardinality stays bounded.
+package telemetry
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"wye/extproc"
+	"wye/router"
+	"wye/wire"
+	"wye/xds"
+)
+
+// Sources are the figures that others keep and that are read when scraped.
+type Sources struct {
+	// Policy returns the hash of the policy in force and how many edits came
+	// into force or were refused.
+	Policy func() (hash string, reloads, failures int)
+	// XDS returns the counts of the ADS server.
+	XDS func() xds.Counters
+}
+
+// Metrics holds the collectors. It is safe for concurrent use.
+type Metrics struct {
+	// Registry gathers everything.
+	Registry *prometheus.Registry
+
+	decisions    *prometheus.CounterVec
+	eliminations *prometheus.CounterVec
+	problems     *prometheus.CounterVec
+	duration     prometheus.Histogram
+	body         prometheus.Histogram
+	fallbacks    prometheus.Counter
+	protocol     prometheus.Counter
+	panics       prometheus.Counter
+}
+
+// New returns metrics that read from src when scraped. version is Wye's own.
+func New(version string, src Sources) *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wye_decisions_total", Help: "Requests routed, by deployment, mode and the model of the first attempt.",
+		}, []string{"deployment", "mode", "model"}),
+		eliminations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wye_eliminations_total", Help: "Models left out of a decision, by model and reason.",
+		}, []string{"model", "reason"}),
+		problems: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wye_refusals_total", Help: "Requests answered with an error by Wye itself, by status and code.",
+		}, []string{"status", "code"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "wye_decision_duration_seconds", Help: "Time to scan, route and rewrite one request; not the wait for its body.",
+			Buckets: []float64{.000025, .00005, .0001, .0002, .0005, .001, .002, .005, .01, .1},
+		}),
+		body: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "wye_request_body_bytes", Help: "Size of decoded request bodies.",
+			Buckets: prometheus.ExponentialBuckets(256, 4, 9),
+		}),
+		fallbacks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wye_fallback_rewrites_total", Help: "Bodies rewritten for a retry on another model.",
+		}),
+		protocol: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wye_extproc_protocol_errors_total", Help: "Streams ended because the ext_proc messages made no sense.",
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wye_panics_total", Help: "Panics contained to one request; each is a bug.",
+		}),
+	}
+	m.Registry.MustRegister(
+		m.decisions, m.eliminations, m.problems, m.duration, m.body, m.fallbacks, m.protocol, m.panics,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		sources{version: version, src: src},
+	)
+	return m
+}
+
+// Observer returns the hooks for the ext_proc server.
+func (m *Metrics) Observer() extproc.Observer {
+	return extproc.Observer{
+		Decision: m.decision,
+		Problem:  m.problem,
+		Fallback: m.fallbacks.Inc,
+		Protocol: func(error) { m.protocol.Inc() },
+		Panic:    m.panics.Inc,
+	}
+}
+
+func (m *Metrics) decision(e *extproc.Event) {
+	d := e.Decision
+	first, _ := d.First()
+	m.decisions.WithLabelValues(d.Deployment.Name, d.Mode.String(), first.Name).Inc()
+	m.eliminated(d)
+	m.duration.Observe(e.Elapsed.Seconds())
+	m.body.Observe(float64(e.BodyBytes))
+}
+
+func (m *Metrics) eliminated(d *router.Decision) {
+	for i := d.Ranked; i < len(d.Candidates); i++ {
+		c := &d.Candidates[i]
+		m.eliminations.WithLabelValues(d.Snapshot.Models[c.Model].Name, c.Reason.String()).Inc()
+	}
+}
+
+func (m *Metrics) problem(e *extproc.Event, p *wire.Problem) {
+	code := p.Code
+	if code == "" {
+		code = p.Type
+	}
+	m.problems.WithLabelValues(strconv.Itoa(p.Status), code).Inc()
+	if d := e.Decision; d != nil && d.Deployment != nil {
+		m.eliminated(d)
+	}
+}
+
+// sources collects what others keep.
+type sources struct {
+	version string
+	src     Sources
+}
+
+var (
+	descBuild   = prometheus.NewDesc("wye_build_info", "Always 1; the label is the version of Wye.", []string{"version"}, nil)
+	descPolicy  = prometheus.NewDesc("wye_policy_info", "Always 1; the label is the hash of the policy in force.", []string{"policy"}, nil)
+	descReloads = prometheus.NewDesc("wye_policy_reloads_total", "Policy edits, by result.", []string{"result"}, nil)
+	descEnvoys  = prometheus.NewDesc("wye_xds_streams", "ADS streams that are open, one an Envoy.", nil, nil)
+	descAcks    = prometheus.NewDesc("wye_xds_acks_total", "Responses that an Envoy acknowledged.", nil, nil)
+	descNacks   = prometheus.NewDesc("wye_xds_nacks_total", "Responses that an Envoy refused.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (sources) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descBuild, descPolicy, descReloads, descEnvoys, descAcks, descNacks} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s sources) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(descBuild, prometheus.GaugeValue, 1, s.version)
+	hash, reloads, failures := s.src.Policy()
+	ch <- prometheus.MustNewConstMetric(descPolicy, prometheus.GaugeValue, 1, hash)
+	ch <- prometheus.MustNewConstMetric(descReloads, prometheus.CounterValue, float64(reloads), "in_force")
+	ch <- prometheus.MustNewConstMetric(descReloads, prometheus.CounterValue, float64(failures), "refused")
+	c := s.src.XDS()
+	ch <- prometheus.MustNewConstMetric(descEnvoys, prometheus.GaugeValue, float64(c.Streams))
+	ch <- prometheus.MustNewConstMetric(descAcks, prometheus.CounterValue, float64(c.Acks))
+	ch <- prometheus.MustNewConstMetric(descNacks, prometheus.CounterValue, float64(c.Nacks))
+}
