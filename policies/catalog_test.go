@@ -92,8 +92,8 @@ func TestCatalogNamesTrainedModels(t *testing.T) {
 			trained++
 		}
 	}
-	if trained < 6 {
-		t.Errorf("%d models were trained on, want at least the six", trained)
+	if trained < 2 {
+		t.Errorf("%d models were trained on, want at least two", trained)
 	}
 }
 

@@ -36,6 +36,8 @@ func TestScoreIsThePredictors(t *testing.T) {
   - {name: unknown, model: unknown, address: "a:1", tls: {}}
   - {name: both, model: both, address: "a:1", tls: {}}
 catalog:
+  - {name: gpt-4.1-mini, ability: {trained_as: gpt-4.1-mini}}
+  - {name: gpt-4.1-nano, ability: {trained_as: gpt-4.1-nano}}
   - {name: liked, price: {input: 1, output: 2}, context_window: 8192, ability: {like: gpt-4.1, reasoning: true, skills: {math: 0.1}, source: no matter}}
   - {name: skilled, price: {input: 1, output: 2}, context_window: 8192, ability: {skills: {math: 0.9}, source: a leaderboard}}
   - {name: unknown, price: {input: 1, output: 2}, context_window: 8192}
