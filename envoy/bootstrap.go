@@ -73,6 +73,7 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 			"cds_config": overADS(),
 			"lds_config": overADS(),
 		},
+		"layered_runtime": object{"layers": []any{object{"name": "wye", "static_layer": runtimeFlags()}}},
 	}
 	b, err := json.MarshalIndent(document, "", "  ")
 	if err != nil {
@@ -81,11 +82,21 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
+// runtimeFlags turns off the flow control between ext_proc streams and the
+// requests they belong to. With it Envoy 1.40.0 crashes when the stream of an
+// upstream ext_proc filter, such as the fallback clusters have, makes a request
+// wait, which every body above 64 KiB does whose stream needs a new connection.
+// Memory stays bounded by the limit on bodies.
+func runtimeFlags() object {
+	return object{"envoy.reloadable_features.grpc_side_stream_flow_control": false}
+}
+
 func node(c BootstrapConfig) object {
-	n := object{"id": c.NodeID, "cluster": c.NodeCluster}
+	metadata := object{KeyBootstrap: true}
+	n := object{"id": c.NodeID, "cluster": c.NodeCluster, "metadata": object{NamespaceDecision: metadata}}
 	if c.Zone != "" {
 		n["locality"] = object{"zone": c.Zone}
-		n["metadata"] = object{NamespaceDecision: object{KeyZone: c.Zone}}
+		metadata[KeyZone] = c.Zone
 	}
 	return n
 }

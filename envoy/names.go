@@ -87,6 +87,10 @@ const (
 // What follows must have no spaces.
 const CodeDetails = "wye"
 
+// KeyBootstrap is true in NamespaceDecision of a node's metadata if the Envoy
+// was started with what Bootstrap renders.
+const KeyBootstrap = "bootstrap"
+
 // Names of Envoy resources.
 const (
 	ListenerName      = "wye"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -118,10 +119,23 @@ func loadAssignment(cluster string, a envoy.Address) *endpointv3.ClusterLoadAssi
 		ClusterName: cluster,
 		Endpoints: []*endpointv3.LocalityLbEndpoints{{
 			LbEndpoints: []*endpointv3.LbEndpoint{{
-				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: protoAddress(a)}},
+				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
+					Address: protoAddress(a), Hostname: hostHeader(a),
+				}},
 			}},
 		}},
 	}
+}
+
+// hostHeader is what auto_host_rewrite makes of a request's host.
+func hostHeader(a envoy.Address) string {
+	switch {
+	case a.Path != "":
+		return "localhost"
+	case a.Port == 443 || a.Port == 80:
+		return a.Host
+	}
+	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
 }
 
 func protoAddress(a envoy.Address) *corev3.Address {
@@ -207,6 +221,9 @@ func (b *builder) extProcCluster() *clusterv3.Cluster {
 						ConnectionKeepalive: &corev3.KeepaliveSettings{
 							Interval: durationpb.New(time.Second), Timeout: durationpb.New(2 * time.Second),
 						},
+						// One connection a worker, however many requests: Envoy's
+						// own default is 1024.
+						MaxConcurrentStreams:        wrapperspb.UInt32(1<<31 - 1),
 						InitialStreamWindowSize:     wrapperspb.UInt32(1 << 20),
 						InitialConnectionWindowSize: wrapperspb.UInt32(16 << 20),
 					},

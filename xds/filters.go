@@ -2,6 +2,8 @@ package xds
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
@@ -69,7 +72,9 @@ func extProc(statPrefix string, initialMetadata ...*corev3.HeaderValue) *extproc
 		MutationRules: &mutationv3.HeaderMutationRules{
 			DisallowAll: wrapperspb.Bool(true),
 			AllowExpression: &matcherv3.RegexMatcher{
-				Regex: "content-length|content-encoding|" + envoy.HeaderMode + "|" + envoy.HeaderMaxRetries,
+				// The rules are for the headers of immediate responses, too.
+				Regex: "content-length|content-encoding|content-type|allow|retry-after|" +
+					envoy.HeaderPrefix + "[a-z]+|" + envoy.HeaderMaxRetries,
 			},
 		},
 	}
@@ -111,9 +116,18 @@ func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hc
 		config.MessageTimeout = durationpb.New(5 * time.Second)
 		filters = append(filters, httpFilter(envoy.ExtProcFilter, config))
 	}
-	filters = append(filters, httpFilter("envoy.filters.http.header_mutation", &headermutationv3.HeaderMutation{
-		Mutations: &headermutationv3.Mutations{RequestMutations: b.requestMutations(backend)},
-	}))
+	path, err := b.pathFilter(backend)
+	if err != nil {
+		return nil, err
+	}
+	if path != nil {
+		filters = append(filters, path)
+	}
+	if len(b.credentialHeaders) > 0 {
+		filters = append(filters, httpFilter("envoy.filters.http.header_mutation", &headermutationv3.HeaderMutation{
+			Mutations: &headermutationv3.Mutations{RequestMutations: b.credentialMutations(backend)},
+		}))
+	}
 	if c := backend.Credential; c != nil {
 		filters = append(filters, httpFilter("envoy.filters.http.credential_injector", &credentialv3.CredentialInjector{
 			Overwrite: true,
@@ -130,10 +144,34 @@ func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hc
 	return append(filters, httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{})), nil
 }
 
-// requestMutations sets the path, and the credentials to what the client sent
-// or, where the backend has its own, to nothing.
-func (b *builder) requestMutations(backend *router.Backend) []*mutationv3.HeaderMutation {
-	mutations := []*mutationv3.HeaderMutation{setHeader(":path", escapeFormat(backend.PathPrefix)+PathChatCompletions)}
+// pathFilter puts the backend's prefix before the path, nil when no backend has
+// one. It is Lua, because header_mutation refuses to touch :path, and a route
+// rewrites the path once and not per attempt. The query string stays.
+func (b *builder) pathFilter(backend *router.Backend) (*hcmv3.HttpFilter, error) {
+	if !slices.ContainsFunc(b.snapshot.Backends, func(o router.Backend) bool { return o.PathPrefix != "" }) {
+		return nil, nil
+	}
+	if !pathPrefix.MatchString(backend.PathPrefix) {
+		return nil, fmt.Errorf("path prefix %q is not a plain absolute path", backend.PathPrefix)
+	}
+	code := `function envoy_on_request(handle)
+  local headers = handle:headers()
+  local query = string.match(headers:get(":path"), "%?.*$") or ""
+  headers:replace(":path", "` + strings.TrimSuffix(backend.PathPrefix, "/") + PathChatCompletions + `" .. query)
+end
+`
+	return httpFilter("envoy.filters.http.lua", &luav3.Lua{DefaultSourceCode: &corev3.DataSource{
+		Specifier: &corev3.DataSource_InlineString{InlineString: code},
+	}}), nil
+}
+
+// pathPrefix leaves out every character that Lua would not take literally.
+var pathPrefix = regexp.MustCompile(`^(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?$`)
+
+// credentialMutations sets every credential to what the client sent or, where
+// the backend has its own, to nothing.
+func (b *builder) credentialMutations(backend *router.Backend) []*mutationv3.HeaderMutation {
+	var mutations []*mutationv3.HeaderMutation
 	for _, h := range b.credentialHeaders {
 		mutations = append(mutations, removeHeader(h))
 		if backend.Credential == nil {

@@ -177,10 +177,11 @@ func (b *builder) ownsCredentials(d *router.Deployment) bool {
 // privateHeaders are the request headers that are no business of a provider.
 func privateHeaders() []string {
 	return append([]string{"cookie", "x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal"},
-		envoy.ClientHeaders...)
+		wyeHeaders()...)
 }
 
-// wyeHeaders are removed from a provider's response: Wye alone speaks for Wye.
+// wyeHeaders are removed from what goes to a provider and from what it answers:
+// Wye alone speaks for Wye.
 func wyeHeaders() []string {
 	return append(append([]string{}, envoy.ReservedHeaders...), envoy.ClientHeaders...)
 }
