@@ -96,16 +96,6 @@ func BenchmarkRoute(b *testing.B) {
 	}
 }
 
-func TestRouteDoesNotAllocate(t *testing.T) {
-	for _, size := range []int{2 << 10, 32 << 10} {
-		route := routing(t, prompt(size))
-		route()
-		if n := testing.AllocsPerRun(100, route); n > 0 {
-			t.Errorf("%d bytes: %v allocations", size, n)
-		}
-	}
-}
-
 // cpuTime is what the process has used.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
