@@ -89,11 +89,13 @@ func AppendRewriteBody(dst, body []byte, f *Facts, e Edit) ([]byte, *Problem) {
 // removes, in the body's order, with commas between. A second output cap that
 // says what the first says is not among them.
 func AppendDropped(dst []byte, f *Facts, e Edit) []byte {
-	for i, n := 0, len(dst); i < len(f.fields); i++ {
+	first := true
+	for i := range f.fields {
 		if at := &f.fields[i]; e.drops(at) {
-			if len(dst) > n {
+			if !first {
 				dst = append(dst, ',')
 			}
+			first = false
 			dst = append(dst, at.name...)
 		}
 	}

@@ -252,7 +252,7 @@ func weightOf(prev, cls uint8) weight {
 	case clsHan:
 		return weight{0.91, 2.73}
 	case clsHangul:
-		return weight{0.82, 1.45}
+		return weight{0.82, 1.80}
 	case clsAstral:
 		return weight{2.39, 4.07}
 	}
