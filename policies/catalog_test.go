@@ -63,8 +63,8 @@ func TestCatalogFacts(t *testing.T) {
 		if _, err := time.Parse(time.DateOnly, m.GetRetires()); m.Retires != nil && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if a := m.GetAbility(); (len(a.GetSkills()) > 0) != (a.GetSource() != "") {
-			t.Errorf("%s: skills %v with source %q", name, a.GetSkills(), a.GetSource())
+		if a := m.GetAbility(); (len(a.GetSkills()) > 0 || a.GetLike() != "") != (a.GetSource() != "") {
+			t.Errorf("%s: skills %v, like %q with source %q", name, a.GetSkills(), a.GetLike(), a.GetSource())
 		}
 		if slices.Contains(m.GetCapabilities(), policyv1.Capability_parallel_tools) && !slices.Contains(m.GetCapabilities(), policyv1.Capability_tools) {
 			t.Errorf("%s: parallel tools without tools", name)

@@ -90,6 +90,7 @@ func (c *checker) checkCatalog() {
 		c.checkPrice(path, merged)
 		c.checkRetirement(path, merged)
 		c.checkAbility(path+".ability", merged.GetAbility())
+		c.checkCalibration(path+".ability", merged.GetAbility())
 	}
 	c.modelNames = slices.Sorted(maps.Keys(c.models))
 }

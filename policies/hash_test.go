@@ -8,6 +8,7 @@ import (
 	"buf.build/go/protoyaml"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"wye/policies"
@@ -122,11 +123,7 @@ func TestRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			json, err := protojson.Marshal(p.Document())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, again := range []*policies.Policy{parse(t, string(yaml)), parse(t, string(json))} {
+			for _, again := range []*policies.Policy{parse(t, string(yaml)), parse(t, protoJSON(t, p.Document()))} {
 				if diff := cmp.Diff(p.Document(), again.Document(), protocmp.Transform()); diff != "" {
 					t.Errorf("the document changed (-before +after):\n%s", diff)
 				}
@@ -139,6 +136,15 @@ func TestRoundTrip(t *testing.T) {
 			}
 		})
 	}
+}
+
+func protoJSON(t *testing.T, m proto.Message) string {
+	t.Helper()
+	b, err := protojson.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func TestDocumentIsACopy(t *testing.T) {

@@ -39,6 +39,9 @@ func newScorer(p *predict.Predictor, catalog []*policyv1.Model) *scorer {
 // when p was not trained on m, and is empty when it was.
 func resolve(p *predict.Predictor, m *policyv1.Model) (model predict.Model, prior string) {
 	a := m.GetAbility()
+	if model, prior, ok := calibrated(p, a); ok {
+		return model, prior
+	}
 	if name := a.GetTrainedAs(); name != "" {
 		if model, ok := p.Model(name); ok {
 			return model, ""
@@ -51,16 +54,15 @@ func resolve(p *predict.Predictor, m *policyv1.Model) (model predict.Model, prio
 		OutputPrice: m.GetPrice().GetOutput(),
 		Reasoning:   a.GetReasoning(),
 	})
-	if a.GetSource() != "" && heeds(p, a) {
+	if a.GetSource() != "" && (a.GetLike() != "" || heeds(p, a)) {
 		prior = fmt.Sprintf("%s (%s)", prior, a.GetSource())
 	}
 	return model, prior
 }
 
-// heeds reports whether p's estimate of a model with ability a rests on its
-// skills, and so on their source.
+// heeds reports whether p knows one of a's skills.
 func heeds(p *predict.Predictor, a *policyv1.Ability) bool {
-	return a.GetLike() == "" && slices.ContainsFunc(p.Skills(), func(skill string) bool {
+	return slices.ContainsFunc(p.Skills(), func(skill string) bool {
 		_, stated := a.GetSkills()[skill]
 		return stated
 	})

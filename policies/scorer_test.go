@@ -38,7 +38,7 @@ func TestScoreIsThePredictors(t *testing.T) {
 catalog:
   - {name: gpt-4.1-mini, ability: {trained_as: gpt-4.1-mini}}
   - {name: gpt-4.1-nano, ability: {trained_as: gpt-4.1-nano}}
-  - {name: liked, price: {input: 1, output: 2}, context_window: 8192, ability: {like: gpt-4.1, reasoning: true, skills: {math: 0.1}, source: no matter}}
+  - {name: liked, price: {input: 1, output: 2}, context_window: 8192, ability: {like: gpt-4.1, reasoning: true, skills: {math: 0.1}, source: a guess}}
   - {name: skilled, price: {input: 1, output: 2}, context_window: 8192, ability: {skills: {math: 0.9}, source: a leaderboard}}
   - {name: unknown, price: {input: 1, output: 2}, context_window: 8192}
   - {name: both, price: {input: 1, output: 2}, context_window: 8192, ability: {like: gpt-4o-2024-11-20, trained_as: gpt-4.1}}
@@ -58,6 +58,7 @@ deployments:`, 1)))
 	priors := map[string]string{"gpt-4.1-mini": "", "gpt-4.1-nano": "", "both": ""}
 	models["gpt-4.1-mini"], models["gpt-4.1-nano"], models["both"] = trained("gpt-4.1-mini"), trained("gpt-4.1-nano"), trained("gpt-4.1")
 	models["liked"], priors["liked"] = prior(predict.Hint{Like: "gpt-4.1", Reasoning: true})
+	priors["liked"] += " (a guess)"
 	models["skilled"], priors["skilled"] = prior(predict.Hint{Skills: map[string]float64{"math": 0.9}})
 	priors["skilled"] += " (a leaderboard)"
 	models["unknown"], priors["unknown"] = prior(predict.Hint{})

@@ -650,11 +650,18 @@ type Ability struct {
 	// Scores from 0 to 1: knowledge, math, code, reasoning,
 	// instruction_following, tool_use, chat.
 	Skills map[string]float64 `protobuf:"bytes,3,rep,name=skills,proto3" json:"skills,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// Where the skills come from.
+	// Where the skills or the likeness come from.
 	Source *string `protobuf:"bytes,4,opt,name=source,proto3,oneof" json:"source,omitempty"`
 	// Whether the model thinks before it answers, in tokens that are billed as
 	// output. Used for the expected output of a model that was not trained on.
-	Reasoning     *bool `protobuf:"varint,5,opt,name=reasoning,proto3,oneof" json:"reasoning,omitempty"`
+	Reasoning *bool `protobuf:"varint,5,opt,name=reasoning,proto3,oneof" json:"reasoning,omitempty"`
+	// File that wye calibrate wrote, relative to the policy's directory. It comes
+	// before everything else here for the predictor version that it was made
+	// with, and its content is part of the policy: edit the policy to have another
+	// file read.
+	CalibrationFile *string `protobuf:"bytes,6,opt,name=calibration_file,json=calibrationFile,proto3,oneof" json:"calibration_file,omitempty"`
+	// Content of such a file, for a policy that travels without it.
+	Calibration   *string `protobuf:"bytes,7,opt,name=calibration,proto3,oneof" json:"calibration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -722,6 +729,20 @@ func (x *Ability) GetReasoning() bool {
 		return *x.Reasoning
 	}
 	return false
+}
+
+func (x *Ability) GetCalibrationFile() string {
+	if x != nil && x.CalibrationFile != nil {
+		return *x.CalibrationFile
+	}
+	return ""
+}
+
+func (x *Ability) GetCalibration() string {
+	if x != nil && x.Calibration != nil {
+		return *x.Calibration
+	}
+	return ""
 }
 
 // Backend is one place where a model is served.
@@ -1428,14 +1449,17 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x04drop\x18\x01 \x03(\tB+\xbaH(\x92\x01%\x10@\x18\x01\"\x1fr\x1d\x10\x01\x18@Z\x05modelZ\bmessagesZ\x06streamR\x04drop\x12W\n" +
 	"\x10max_tokens_field\x18\x02 \x01(\tB(\xbaH%r#R\n" +
 	"max_tokensR\x15max_completion_tokensH\x00R\x0emaxTokensField\x88\x01\x01B\x13\n" +
-	"\x11_max_tokens_field\"\xb8\x03\n" +
+	"\x11_max_tokens_field\"\xcd\x04\n" +
 	"\aAbility\x12+\n" +
 	"\n" +
 	"trained_as\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\ttrainedAs\x88\x01\x01\x12 \n" +
 	"\x04like\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x01R\x04like\x88\x01\x01\x12\xa7\x01\n" +
 	"\x06skills\x18\x03 \x03(\v2\".wye.policy.v1.Ability.SkillsEntryBk\xbaHh\x9a\x01e\"KrIR\tknowledgeR\x04mathR\x04codeR\treasoningR\x15instruction_followingR\btool_useR\x04chat*\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00R\x06skills\x12%\n" +
 	"\x06source\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bH\x02R\x06source\x88\x01\x01\x12!\n" +
-	"\treasoning\x18\x05 \x01(\bH\x03R\treasoning\x88\x01\x01\x1a9\n" +
+	"\treasoning\x18\x05 \x01(\bH\x03R\treasoning\x88\x01\x01\x12:\n" +
+	"\x10calibration_file\x18\x06 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80 H\x04R\x0fcalibrationFile\x88\x01\x01\x122\n" +
+	"\vcalibration\x18\a \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x04H\x05R\vcalibration\x88\x01\x01\x1a9\n" +
 	"\vSkillsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01B\r\n" +
@@ -1443,7 +1467,9 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x05_likeB\t\n" +
 	"\a_sourceB\f\n" +
 	"\n" +
-	"_reasoning\"\xfa\a\n" +
+	"_reasoningB\x13\n" +
+	"\x11_calibration_fileB\x0e\n" +
+	"\f_calibration\"\xfa\a\n" +
 	"\aBackend\x12\xc1\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\xac\x01\xbaH\xa8\x01\xba\x01\xa4\x01\n" +
 	"\fbackend.name\x12\\must be 1 to 63 lower-case letters, digits or . _ - and start and end with a letter or digit\x1a6this.matches('^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$')R\x04name\x12\x1d\n" +
