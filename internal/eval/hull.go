@@ -66,6 +66,22 @@ func costAt(hull []Point, quality float64) float64 {
 	return hull[len(hull)-1].Cost
 }
 
+// cheapestAt returns the least cost at which curve, sorted by cost, reaches
+// quality; NaN when it never does.
+func cheapestAt(curve []Point, quality float64) float64 {
+	for i, p := range curve {
+		if p.Quality < quality {
+			continue
+		}
+		if i == 0 {
+			return p.Cost
+		}
+		a := curve[i-1]
+		return a.Cost + (p.Cost-a.Cost)*(quality-a.Quality)/(p.Quality-a.Quality)
+	}
+	return math.NaN()
+}
+
 // areaSteps is the number of trapezoids of an area.
 const areaSteps = 128
 

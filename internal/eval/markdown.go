@@ -190,19 +190,18 @@ func (d *document) rules(r *Report) {
 	}
 	d.line("## Selection rules")
 	d.line("")
-	d.line("Area of the cost-quality curve that each rule draws from the same estimates; the first serves.")
+	d.line("What each rule makes of the same estimates; the first serves. Savings are where the rule's curve just reaches %.4g%% of the best single"+
+		" model's quality, found in hindsight on the same prompts.", 100*targetQuality)
 	d.line("")
-	columns := []string{"pool"}
-	for _, rule := range r.Pools[0].Wye.Rules {
-		columns = append(columns, rule.Rule)
-	}
-	d.table(columns...)
+	d.table("pool", "rule", "area", "saved vs best, %", "saved vs hull, %")
 	for i := range r.Pools {
-		cells := []string{r.Pools[i].Source}
-		for _, rule := range r.Pools[i].Wye.Rules {
-			cells = append(cells, decimal(rule.Area))
+		for k, rule := range r.Pools[i].Wye.Rules {
+			name := ""
+			if k == 0 {
+				name = r.Pools[i].Source
+			}
+			d.row(name, rule.Rule, decimal(rule.Area), percent(rule.SavedBest), percent(rule.SavedHull))
 		}
-		d.row(cells...)
 	}
 	d.line("")
 }

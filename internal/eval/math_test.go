@@ -91,6 +91,19 @@ func TestArea(t *testing.T) {
 	}
 }
 
+func TestCheapestAt(t *testing.T) {
+	t.Parallel()
+	c := []Point{{1, 0.5}, {2, 0.4}, {4, 0.8}, {5, 0.6}}
+	for quality, want := range map[float64]float64{0.4: 1, 0.5: 1, 0.6: 3, 0.8: 4} {
+		if got := cheapestAt(c, quality); math.Abs(got-want) > 1e-12 {
+			t.Errorf("cost of %v is %v, want %v", quality, got, want)
+		}
+	}
+	if got := cheapestAt(c, 0.81); !math.IsNaN(got) {
+		t.Errorf("cost of what is never reached is %v, want NaN", got)
+	}
+}
+
 // cells makes a pool of given scores and its estimates; a row a prompt.
 func cells(score, estimate [][]float64) (*Pool, *estimates) {
 	p := &Pool{Models: make([]Model, len(score[0]))}

@@ -109,7 +109,8 @@ func (r *PoolReport) plot(w io.Writer) error {
 	for i, pt := range c.modes {
 		p.printf(`<rect x="%.1f" y="%.1f" width="8" height="8" fill="%s"><title>%s</title></rect>`,
 			f.x(pt.Cost)-4, f.y(pt.Quality)-4, colourWye, html.EscapeString(r.Wye.Modes[i].Mode))
-		p.text(f.x(pt.Cost), f.y(pt.Quality)-8, "middle", r.Wye.Modes[i].Mode)
+		// Modes lie close together: every other label goes below.
+		p.text(f.x(pt.Cost), f.y(pt.Quality)-8+float64(i%2)*26, "middle", r.Wye.Modes[i].Mode)
 	}
 	p.legend(len(c.lookup) > 0)
 	p.printf("</svg>")
@@ -131,8 +132,14 @@ func (p *page) line(f *frame, points []Point, colour, dash string) {
 	if len(points) == 0 {
 		return
 	}
+	// A mix of two points is straight in cost, and so bent on a logarithmic axis.
 	var at []string
-	for _, pt := range points {
+	for i, pt := range points {
+		const parts = 12
+		for k := 1; i > 0 && k < parts; k++ {
+			cost := points[i-1].Cost + (pt.Cost-points[i-1].Cost)*float64(k)/parts
+			at = append(at, fmt.Sprintf("%.1f,%.1f", f.x(cost), f.y(qualityAt(points, cost))))
+		}
 		at = append(at, fmt.Sprintf("%.1f,%.1f", f.x(pt.Cost), f.y(pt.Quality)))
 	}
 	p.printf(`<polyline fill="none" stroke="%s" stroke-width="1.8" stroke-dasharray="%s" points="%s"/>`,

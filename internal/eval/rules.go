@@ -6,13 +6,20 @@ import (
 	"wye/router"
 )
 
-// RuleReport is one way of turning estimates into choices, by the area of its
-// curve. The first is the rule that serves; the others show what it costs or
-// gains.
+// RuleReport is one way of turning estimates into choices, by its whole curve.
+// The first is the rule that serves; the others show what it costs or gains.
 type RuleReport struct {
 	Rule string   `json:"rule"`
 	Area Interval `json:"area"`
+	// SavedBest and SavedHull are the savings where the curve just reaches
+	// targetQuality, found in hindsight: what a perfectly set band would give.
+	SavedBest Interval `json:"saved_vs_best_at_target"`
+	SavedHull Interval `json:"saved_vs_hull_at_target"`
 }
+
+// targetQuality is the share of the best single model's quality at which rules
+// are compared.
+const targetQuality = 0.985
 
 // rules are the selection rules that are compared.
 var rules = []struct {
@@ -32,8 +39,13 @@ func (m *measure) rules(es *estimates, into *[]RuleReport) {
 		(*into)[i].Rule = r.name
 		ts := m.pool.traces(r.sweep(es))
 		m.figures.add(func(weights, out []float64) {
-			out[0] = ratio(area(curve(ts, weights), m.hull), m.oracleArea)
-		}, &(*into)[i].Area)
+			c := curve(ts, weights)
+			out[0] = ratio(area(c, m.hull), m.oracleArea)
+			best := m.points[m.best]
+			quality := targetQuality * best.Quality
+			cost := cheapestAt(c, quality)
+			out[1], out[2] = 1-ratio(cost, best.Cost), 1-ratio(cost, costAt(m.hull, quality))
+		}, &(*into)[i].Area, &(*into)[i].SavedBest, &(*into)[i].SavedHull)
 	}
 }
 
