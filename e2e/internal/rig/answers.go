@@ -1,0 +1,132 @@
+package rig
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// FailHeader breaks backends for one request: a comma-separated list of
+// backend=how, where * is every backend and how is one of
+//
+//	a status   answer with an error of that status
+//	reset      close the connection without an answer
+//	hang       do not answer until the caller has gone
+//	cut        stream, and close the connection in the middle
+//	steps      stream what Stack.Steps says
+//	forge      answer well, with headers that claim to be Wye's
+const FailHeader = "x-e2e-fail"
+
+// usual answers as FailHeader says, else well.
+func (s *Stack) usual(name string, well Answer) Answer {
+	return func(w http.ResponseWriter, r *Received) {
+		how := ""
+		for part := range strings.SplitSeq(r.Header.Get(FailHeader), ",") {
+			if who, what, _ := strings.Cut(part, "="); who == name || who == "*" {
+				how = what
+			}
+		}
+		switch how {
+		case "":
+			well(w, r)
+		case "reset":
+			panic(http.ErrAbortHandler)
+		case "hang":
+			<-r.Gone()
+		case "cut":
+			startStream(w)
+			_, _ = io.WriteString(w, "data: before the cut\n\n")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(100 * time.Millisecond) // so that the chunk is not lost with the connection
+			panic(http.ErrAbortHandler)
+		case "steps":
+			s.stepper(r.Header.Get(IDHeader)).stream(w, r)
+		case "forge":
+			for _, header := range []string{"model", "deployment", "mode", "zone", "attempts", "decision", "policy", "dropped"} {
+				w.Header().Set("x-wye-"+header, "forged")
+			}
+			well(w, r)
+		default:
+			status, err := strconv.Atoi(how)
+			if err != nil {
+				status = http.StatusNotImplemented // a typo in a test
+			}
+			fail(w, status)
+		}
+	}
+}
+
+// fail answers with an OpenAI-shaped error that is recognisably the provider's.
+func fail(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, `{"error":{"message":"told to fail","type":"e2e","param":null,"code":"e2e_fault"}}`)
+}
+
+func startStream(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.WriteHeader(http.StatusOK)
+}
+
+// Stepper is a stream whose provider sends the next chunk when the test says
+// that the client has got the last one.
+type Stepper struct {
+	chunks int
+	next   chan struct{}
+
+	mu sync.Mutex
+	at []time.Time
+}
+
+// Steps prepares the stream that a request with that id is answered with: n
+// events "chunk 0" and so on, then [DONE].
+func (s *Stack) Steps(t testing.TB, id string, n int) *Stepper {
+	t.Helper()
+	st := &Stepper{chunks: n, next: make(chan struct{}, n)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.steppers[id] = st
+	return st
+}
+
+func (s *Stack) stepper(id string) *Stepper {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.steppers[id]
+}
+
+// At returns when the provider sent chunk i, the zero time if it has not.
+func (st *Stepper) At(i int) time.Time {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if i >= len(st.at) {
+		return time.Time{}
+	}
+	return st.at[i]
+}
+
+// Acknowledge lets the provider send the next chunk.
+func (st *Stepper) Acknowledge() { st.next <- struct{}{} }
+
+func (st *Stepper) stream(w http.ResponseWriter, r *Received) {
+	startStream(w)
+	flush := http.NewResponseController(w).Flush
+	for i := range st.chunks {
+		st.mu.Lock()
+		st.at = append(st.at, time.Now())
+		st.mu.Unlock()
+		_, _ = fmt.Fprintf(w, "data: chunk %d\n\n", i)
+		_ = flush()
+		select {
+		case <-st.next:
+		case <-r.Gone():
+			return
+		}
+	}
+	_, _ = io.WriteString(w, "data: [DONE]\n\n")
+}

@@ -1,0 +1,108 @@
+package rig
+
+import (
+	"crypto/rand"
+	"slices"
+	"testing"
+
+	"github.com/tidwall/gjson"
+)
+
+// IDHeader carries a test's own id, so that it finds its requests among those
+// of others. Wye and Envoy pass it on as they do any header.
+const IDHeader = "x-e2e-id"
+
+// ID returns a new value for IDHeader.
+func ID() string { return rand.Text() }
+
+// ThinkerKey is the credential of backend thinker-us.
+const ThinkerKey = "sk-of-the-thinker"
+
+const (
+	thinkerKeyEnv = "WYE_E2E_THINKER_KEY"
+	absentBackend = "absent-us" // nothing listens at its address
+)
+
+// ServedAs maps the models of the policy to the versions that serve.
+var ServedAs = map[string]string{
+	"large": "large-2026-01-01", "medium": "medium-2026-01-01", "small": "small-2026-02-01",
+	"thinker": "thinker-2026-03-01", "absent": "absent-2026-01-01",
+}
+
+// The backends of the policy; addresses are filled in when providers start.
+var usualBackends = []Backend{
+	{Name: "large-eu", Model: "large", Zone: "eu"},
+	{Name: "large-us", Model: "large", Zone: "us"},
+	{Name: "medium-eu", Model: "medium", Zone: "eu", SendAs: "medium-in-europe", PathPrefix: "/openai"},
+	{Name: "medium-us", Model: "medium", Zone: "us"},
+	{Name: "small-us", Model: "small", Zone: "us"},
+	{Name: "thinker-us", Model: "thinker", Zone: "us", CredentialEnv: thinkerKeyEnv},
+	{Name: absentBackend, Model: "absent", Zone: "us"},
+}
+
+// backend returns the backend of that name.
+func backend(name string) Backend {
+	i := slices.IndexFunc(usualBackends, func(b Backend) bool { return b.Name == name })
+	return usualBackends[i]
+}
+
+// Zone returns the zone of a backend.
+func (s *Stack) Zone(name string) string { return backend(name).Zone }
+
+// SendAs returns what a backend expects in the body's model.
+func (s *Stack) SendAs(name string) string { return backend(name).sendAs() }
+
+func (b Backend) sendAs() string {
+	if b.SendAs != "" {
+		return b.SendAs
+	}
+	return b.Model
+}
+
+// all returns the providers, those of former addresses included.
+func (s *Stack) all() []*Provider {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.providers)
+}
+
+// Sighting is a request at a backend.
+type Sighting struct {
+	Backend string
+	Received
+}
+
+// Find returns the requests with that id at all backends, oldest first.
+func (s *Stack) Find(id string) []Sighting {
+	var found []Sighting
+	for _, p := range s.all() {
+		for _, r := range p.Find(IDHeader, id) {
+			found = append(found, Sighting{Backend: p.backend.Name, Received: r})
+		}
+	}
+	slices.SortFunc(found, func(a, b Sighting) int { return a.At.Compare(b.At) })
+	return found
+}
+
+// Seen returns the names of the backends that got requests with that id, in
+// the order of their arrival.
+func (s *Stack) Seen(id string) []string {
+	var names []string
+	for _, r := range s.Find(id) {
+		names = append(names, r.Backend)
+	}
+	return names
+}
+
+// CheckStrict fails the test when any backend was ever sent a body for another.
+func (s *Stack) CheckStrict(t testing.TB) {
+	t.Helper()
+	for _, p := range s.all() {
+		if n := p.Wrong(); n > 0 {
+			t.Errorf("%s was sent %d bodies that were not for it", p.backend.Name, n)
+		}
+	}
+}
+
+// isFor reports whether a body names the model that the backend serves.
+func isFor(b Backend, body []byte) bool { return gjson.GetBytes(body, "model").String() == b.sendAs() }

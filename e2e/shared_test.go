@@ -1,0 +1,56 @@
+package e2e_test
+
+import (
+	"testing"
+
+	"wye/e2e/internal/rig"
+)
+
+// TestWye runs everything that leaves the stand as it found it on one stand,
+// in parallel. Tests tell their requests apart by rig.ID, and break a provider
+// for one request only (rig.FailHeader).
+func TestWye(t *testing.T) {
+	s := rig.Start(t, rig.Options{})
+	t.Run("group", func(t *testing.T) {
+		for name, test := range map[string]func(*testing.T, *rig.Stack){
+			"Modes":                    testModes,
+			"ModeOverride":             testModeOverride,
+			"SameDecisionEveryTime":    testSameDecision,
+			"Zone":                     testZone,
+			"ResponseHeaders":          testResponseHeaders,
+			"HeadersStripped":          testHeadersStripped,
+			"ResponseHeadersNotForged": testResponseHeadersNotForged,
+			"BodyUntouched":            testBodyUntouched,
+			"BodyForReasoningModel":    testBodyForReasoningModel,
+			"Credentials":              testCredentials,
+			"StreamUnbuffered":         testStreamUnbuffered,
+			"StreamCut":                testStreamCut,
+			"Failover":                 testFailover,
+			"FailoverRefused":          testFailoverRefused,
+			"FailoverExhausted":        testFailoverExhausted,
+			"FailoverTimeout":          testFailoverTimeout,
+			"FailoverLargeBody":        testFailoverLargeBody,
+			"ClientErrorsNotRetried":   testClientErrorsNotRetried,
+			"Errors":                   testErrors,
+			"Paths":                    testPaths,
+			"UpstreamPath":             testUpstreamPath,
+			"GarbageJSON":              testGarbageJSON,
+			"HugeBody":                 testHugeBody,
+			"SlowBody":                 testSlowBody,
+			"ClientGone":               testClientGone,
+			"Trailers":                 testTrailers,
+			"Chunked":                  testChunked,
+			"Compressed":               testCompressed,
+			"HTTP2":                    testHTTP2,
+			"ModelList":                testModelList,
+			"PythonSDK":                testPythonSDK,
+			"GoSDK":                    testGoSDK,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, s)
+			})
+		}
+	})
+	s.CheckStrict(t)
+}
