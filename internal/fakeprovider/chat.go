@@ -93,13 +93,16 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) *refusal {
 	if req.stream {
 		respond = s.stream
 	}
-	if !respond(w, r, exchange, a, &fault) {
-		return nil
-	}
-	s.stats.completion.Add(int64(a.completionTokens()))
-	s.stats.reasoning.Add(int64(a.reasoningTokens))
-	s.stats.answered.Add(1)
+	respond(w, r, exchange, a, &fault)
 	return nil
+}
+
+// complete counts an answer whose last bytes are about to be written, so that
+// a client that has them finds them counted.
+func (s *Server) complete(a *answer) {
+	s.stats.completion.Add(int64(a.completionTokens()))
+	s.stats.reasoning.Add(int64(a.choices * a.reasoningTokens))
+	s.stats.answered.Add(1)
 }
 
 // suffer does what goes wrong before an answer. It returns the error to answer

@@ -97,8 +97,13 @@ func (s *Server) faultOf(header http.Header) (Fault, error) {
 		if err != nil {
 			return Fault{}, err
 		}
-		if (f.Model == "" || f.Model == s.config.Model) && s.strikes(f.Probability) {
-			return f, nil
+		if f.Model == "" || f.Model == s.config.Model {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.strikes(f.Probability) {
+				return f, nil
+			}
+			return Fault{}, nil
 		}
 	}
 	return s.scripted(), nil
@@ -107,14 +112,12 @@ func (s *Server) faultOf(header http.Header) (Fault, error) {
 // scripted returns the server's own fault if it strikes now.
 func (s *Server) scripted() Fault {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	f := s.fault
-	s.mu.Unlock()
 	if !f.active() || !s.strikes(f.Probability) {
 		return Fault{}
 	}
 	if f.Times > 0 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		if s.fault.Times--; s.fault.Times == 0 {
 			s.fault = Fault{}
 		}
@@ -122,12 +125,7 @@ func (s *Server) scripted() Fault {
 	return f
 }
 
-// strikes decides by the seeded random source.
+// strikes decides by the seeded random source. The caller holds s.mu.
 func (s *Server) strikes(probability float64) bool {
-	if probability == 0 {
-		return true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.random.Float64() < probability
+	return probability == 0 || s.random.Float64() < probability
 }

@@ -11,10 +11,10 @@ import (
 // created is the time that all completions say they were made.
 const created = 1_760_000_000
 
-// whole answers in one JSON object. It reports false when the client gave up.
-func (s *Server) whole(w http.ResponseWriter, r *http.Request, _ *Exchange, a *answer, f *Fault) bool {
+// whole answers in one JSON object.
+func (s *Server) whole(w http.ResponseWriter, r *http.Request, _ *Exchange, a *answer, f *Fault) {
 	if !s.sleep(r, time.Duration(a.textTokens+a.reasoningTokens)*s.config.TokenInterval) {
-		return false
+		return
 	}
 	b := make([]byte, 0, 1024+2*a.choices*len(a.content))
 	b = a.appendStart(b, "chat.completion")
@@ -45,8 +45,8 @@ func (s *Server) whole(w http.ResponseWriter, r *http.Request, _ *Exchange, a *a
 		_ = http.NewResponseController(w).Flush()
 		breakOff()
 	}
-	_, err := w.Write(b)
-	return err == nil
+	s.complete(a)
+	_, _ = w.Write(b) // a client that is gone does not matter
 }
 
 func (a *answer) appendStart(b []byte, object string) []byte {
@@ -107,15 +107,14 @@ type events struct {
 	sent     int
 }
 
-// stream answers in server-sent events. It reports false when the client gave
-// up.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, x *Exchange, a *answer, f *Fault) bool {
+// stream answers in server-sent events.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, x *Exchange, a *answer, f *Fault) {
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
 	recorded := *x
 	e := &events{s: s, w: w, r: r, flush: http.NewResponseController(w), exchange: &recorded, a: a, fault: f}
 	if !s.sleep(r, time.Duration(a.reasoningTokens)*s.config.TokenInterval) {
-		return false
+		return
 	}
 	for i := range a.choices {
 		e.delta(i, `"role":"assistant","content":"","refusal":null`, "", "")
@@ -129,7 +128,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, x *Exchange, a *
 	}
 	for _, piece := range a.pieces {
 		if !s.sleep(r, s.config.TokenInterval) {
-			return false
+			return
 		}
 		for i := range a.choices {
 			e.delta(i, "", `"content":`+string(gjson.AppendJSONString(nil, piece)), "")
@@ -144,8 +143,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, x *Exchange, a *
 	}
 	e.exchange.Chunks = append(e.exchange.Chunks, time.Now())
 	s.last.Store(e.exchange) // before the client can know the stream is over
-	_, err := w.Write([]byte("data: [DONE]\n\n"))
-	return err == nil
+	s.complete(a)
+	_, _ = w.Write([]byte("data: [DONE]\n\n"))
 }
 
 // delta writes one event about a choice.

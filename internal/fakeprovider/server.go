@@ -52,7 +52,7 @@ const defaultTokens = 120
 type Stats struct {
 	Requests   int64 // chat completions requests that arrived
 	InFlight   int64
-	Answered   int64 // with 200, to the end
+	Answered   int64 // with 200, to the last byte
 	WrongModel int64
 	Refused    int64 // other 4xx
 	Faults     int64 // errors on demand
