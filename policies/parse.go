@@ -27,10 +27,7 @@ const MaxBytes = 1 << 20
 // validator holds the compiled rules of the schema. It is built once, when the
 // first document is read.
 var validator = sync.OnceValues(func() (protovalidate.Validator, error) {
-	return protovalidate.New(
-		protovalidate.WithMessages(&policyv1.Policy{}, &policyv1.Catalog{}),
-		protovalidate.WithDisableLazy(),
-	)
+	return protovalidate.New(protovalidate.WithMessages(&policyv1.Policy{}), protovalidate.WithDisableLazy())
 })
 
 // parse reads a YAML or JSON document into m and reports the faults of syntax
