@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"wye/internal/eval"
+	"wye/policies"
 	"wye/predict"
 	"wye/router"
 )
@@ -72,8 +74,12 @@ func (f *evalFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	hints, err := catalogHints()
+	if err != nil {
+		return err
+	}
 	c := eval.Config{
-		Split: f.split, Models: f.models, Predictor: eval.Wye(p, nil), Bands: f.bands, Calibrate: f.calibrate,
+		Split: f.split, Models: f.models, Predictor: eval.Wye(p, hints), Bands: f.bands, Calibrate: f.calibrate,
 		Rounds: f.rounds, Seed: f.seed, Robustness: f.robustness,
 		Progress: func(source string) { fmt.Fprintln(cmd.ErrOrStderr(), "evaluating", source) },
 	}
@@ -111,6 +117,27 @@ func loadPredictor(file string) (*predict.Predictor, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return p, nil
+}
+
+// catalogHints is what the embedded catalog says of models, by both names of
+// each: recorded outcomes tend to use the served one.
+func catalogHints() (map[string]predict.Hint, error) {
+	catalog, err := policies.Catalog()
+	if err != nil {
+		return nil, err
+	}
+	hints := map[string]predict.Hint{}
+	for _, m := range catalog.GetModels() {
+		a := m.GetAbility()
+		hint := predict.Hint{
+			Skills: a.GetSkills(), Like: cmp.Or(a.GetTrainedAs(), a.GetLike()), Reasoning: a.GetReasoning(),
+		}
+		hints[m.GetName()] = hint
+		if m.GetServedAs() != "" {
+			hints[m.GetServedAs()] = hint
+		}
+	}
+	return hints, nil
 }
 
 func (f *evalFlags) write(stdout io.Writer, report *eval.Report) error {

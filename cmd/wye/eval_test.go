@@ -122,3 +122,15 @@ func TestEvalErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestCatalogHints(t *testing.T) {
+	t.Parallel()
+	hints, err := catalogHints()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName, byServed := hints["o4-mini"], hints["o4-mini-2025-04-16"]
+	if len(byName.Skills) == 0 || !byName.Reasoning || len(byServed.Skills) != len(byName.Skills) {
+		t.Errorf("o4-mini: %+v by its name, %+v by what providers report; want the catalog's skills under both", byName, byServed)
+	}
+}

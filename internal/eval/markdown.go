@@ -175,7 +175,7 @@ func (d *document) verdicts(r *Report) {
 	}{
 		{"Routing helps: the whole interval of the area is above 0", helps},
 		{"No claim: the interval of the area includes 0, or lies below 0 only for the hull picked in hindsight", unclear},
-		{"Routing harms: the whole interval of the area over the picked hull is below 0", harms},
+		{"Routing harms: the whole interval of the area, over the picked hull where there is one, is below 0", harms},
 	} {
 		if len(v.pools) > 0 {
 			d.line("- %s: %s.", v.what, strings.Join(v.pools, ", "))

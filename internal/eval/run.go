@@ -29,7 +29,8 @@ type Config struct {
 	Predictor Predictor
 	Bands     router.Bands
 	// Calibrate is the number of graded prompts a pool from which the predictor
-	// may learn its models; 0: none.
+	// may learn its models; 0: none. Where there is no train part to draw them
+	// from, they are taken from the evaluated prompts, half of a pool at most.
 	Calibrate  int
 	Rounds     int // of the bootstrap
 	Seed       uint64
@@ -135,7 +136,8 @@ func (c *Config) sample(source string) sample {
 		return s
 	}
 	if c.Calibrate > 0 {
-		s.calibrate, s.rows = c.Data.draw(s.rows, c.Calibrate, c.Seed)
+		// Never more than half, or nothing would be left of a small pool.
+		s.calibrate, s.rows = c.Data.draw(s.rows, min(c.Calibrate, len(s.rows)/2), c.Seed)
 		s.from, s.learn = c.Data, s.calibrate
 		s.of = "slice of the pool that is not evaluated"
 	}

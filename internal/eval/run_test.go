@@ -339,6 +339,16 @@ func TestRunCalibrate(t *testing.T) {
 	}
 }
 
+// TestRunCalibrateSmallPool checks that a slice leaves half of a pool.
+func TestRunCalibrateSmallPool(t *testing.T) {
+	t.Parallel()
+	c := config(shop(t), &fake{quality: expert})
+	c.Split, c.Calibrate = eval.SplitAll, 1000
+	if p := poolOf(t, mustRun(t, c), "pair"); p.Prompts != 60 || p.Graded != 60 {
+		t.Errorf("%d prompts evaluated, %d graded; want 60 of each", p.Prompts, p.Graded)
+	}
+}
+
 func TestRunLearnsElsewhere(t *testing.T) {
 	t.Parallel()
 	d, other := shop(t), shop(t)
