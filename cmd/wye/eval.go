@@ -127,7 +127,7 @@ func catalogHints() (map[string]predict.Hint, error) {
 		return nil, err
 	}
 	hints := map[string]predict.Hint{}
-	for _, m := range catalog.GetModels() {
+	for _, m := range catalog.GetCatalog() {
 		a := m.GetAbility()
 		hint := predict.Hint{
 			Skills: a.GetSkills(), Like: cmp.Or(a.GetTrainedAs(), a.GetLike()), Reasoning: a.GetReasoning(),
