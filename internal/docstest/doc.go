@@ -6,7 +6,7 @@
 //
 //	```sh              run by bash; a failing command fails the test
 //	```sh server       started, left running for the rest of the page, then
-//	                   asked to stop, which must succeed
+//	                   interrupted, after which it must end without an error
 //	```python          run by the Python that has the openai package
 //	```yaml            a policy that wye check accepts
 //	```json            a JSON document

@@ -32,8 +32,12 @@ func pages(t *testing.T) []string {
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() && name != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata") {
-			return filepath.SkipDir
+		if entry.IsDir() && name != root {
+			switch {
+			case strings.HasPrefix(entry.Name(), "."), entry.Name() == "testdata",
+				entry.Name() == "internal": // templates of pages that are tested themselves
+				return filepath.SkipDir
+			}
 		}
 		if !entry.IsDir() && filepath.Ext(name) == ".md" {
 			rel, err := filepath.Rel(root, name)
@@ -66,6 +70,7 @@ func readPage(t *testing.T, name string) string {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	binary := buildWye(t)
+	envoy := findEnvoy(t, binary)
 	for _, name := range pages(t) {
 		blocks, err := docstest.Blocks(readPage(t, name))
 		if err != nil {
@@ -77,13 +82,14 @@ func TestPages(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			// Not in parallel: each page may run an Envoy and a Wye.
-			p := newPage(t, binary)
+			p := newPage(t, binary, envoy)
 			for i, b := range blocks {
 				if b.Kind == docstest.KindOutput {
 					p.output(t, name, b)
 					continue
 				}
-				p.run(t, name, i, b)
+				last := !slices.ContainsFunc(blocks[i+1:], func(b docstest.Block) bool { return b.Kind == docstest.KindServer })
+				p.run(t, name, i, b, last)
 				if t.Failed() {
 					return // what follows builds on it
 				}

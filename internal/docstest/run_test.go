@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,10 +23,12 @@ import (
 	"wye/internal/docstest"
 )
 
-// The addresses that pages name; wye up listens there by default.
+// What pages name: the addresses at which Wye listens by default, and the
+// folder of a service's sockets.
 const (
 	pageListener = "localhost:8080"
 	pageAdmin    = "localhost:8081"
+	pageRun      = "/run/wye"
 )
 
 // How long a block may run, and a server may take to start or to stop.
@@ -46,24 +50,48 @@ func buildWye(t *testing.T) string {
 	return binary
 }
 
+// findEnvoy returns the path of an Envoy, which is installed if need be.
+func findEnvoy(t *testing.T, binary string) string {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), binary, "envoy", "path")
+	cmd.Stderr = &stderr
+	path, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("find envoy: %v\n%s", err, &stderr)
+	}
+	return strings.TrimSpace(string(path))
+}
+
 // page is the folder and the environment in which one page's blocks run.
 type page struct {
-	dir      string
-	env      []string
-	python   string            // that has the openai package
-	printed  string            // by the last sh or python block
-	replace  *strings.Replacer // the pages' addresses by the server's
-	server   *exec.Cmd
-	finished chan error // of server
-	stopped  bool       // server has ended
+	dir             string
+	env             []string
+	python          string            // that has the openai package
+	listener, admin string            // what stands in for the pages' addresses
+	replace         *strings.Replacer // puts them in their place
+	printed         string            // by the last sh or python block
+	servers         []*server
+}
+
+// server is a server block that was started.
+type server struct {
+	*exec.Cmd
 	log      *syncBuffer
+	finished chan error
+	stopped  bool
 }
 
 // newPage lays out a folder that looks like the repository after make build.
-func newPage(t *testing.T, binary string) *page {
+func newPage(t *testing.T, binary, envoy string) *page {
 	t.Helper()
 	root := repository(t)
-	p := &page{dir: t.TempDir(), replace: strings.NewReplacer()}
+	p := &page{dir: t.TempDir(), listener: freeAddress(t), admin: freeAddress(t)}
+	sockets := filepath.Join(p.dir, "run")
+	if err := os.Mkdir(sockets, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.replace = strings.NewReplacer(pageListener, p.listener, pageAdmin, p.admin, pageRun, sockets)
 	entries, err := os.ReadDir(root)
 	if err != nil {
 		t.Fatal(err)
@@ -93,13 +121,25 @@ func newPage(t *testing.T, binary string) *page {
 	}
 	p.env = append(os.Environ(),
 		"PATH="+strings.Join([]string{stubs, filepath.Dir(p.python), os.Getenv("PATH")}, string(os.PathListSeparator)),
-		"REPOSITORY="+root, "REAL_MAKE="+realMake, "WYE_BINARY="+binary,
+		"REPOSITORY="+root, "REAL_MAKE="+realMake, "WYE_BINARY="+binary, "WYE_ENVOY="+envoy,
+		"PAGE_LISTENER="+p.listener, "PAGE_ADMIN="+p.admin,
 	)
 	return p
 }
 
-// run puts one block to the test.
-func (p *page) run(t *testing.T, name string, i int, b docstest.Block) {
+// freeAddress returns an address that is free at the moment.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// run puts block i to the test. last: no server block follows it.
+func (p *page) run(t *testing.T, name string, i int, b docstest.Block, last bool) {
 	t.Helper()
 	where := fmt.Sprintf("%s:%d", name, b.Line)
 	text := p.replace.Replace(b.Text)
@@ -116,7 +156,11 @@ func (p *page) run(t *testing.T, name string, i int, b docstest.Block) {
 	case docstest.KindShell:
 		err = p.shell(t, path)
 	case docstest.KindServer:
-		err = p.start(t, path)
+		ready := "http://" + p.admin + "/readyz"
+		if last {
+			ready = "http://" + p.listener + "/v1/models"
+		}
+		err = p.start(t, path, ready)
 	case docstest.KindPython:
 		err = p.command(t, p.python, path)
 	case docstest.KindPolicy:
@@ -161,73 +205,91 @@ func (p *page) command(t *testing.T, name string, args ...string) error {
 	err := cmd.Run()
 	p.printed = stdout.String()
 	if err != nil {
-		return fmt.Errorf("%w\n%s\nserver:\n%s", err, &all, p.log)
+		return fmt.Errorf("%w\n%s\n%s", err, &all, p.logs())
 	}
 	return nil
 }
 
-var address = regexp.MustCompile(`https?://([0-9.]+:\d+)`)
-
-// start starts a server and waits until it names its addresses.
-func (p *page) start(t *testing.T, script string) error {
-	t.Helper()
-	if p.server != nil {
-		return errors.New("a page has one server block at most")
+// logs is what the servers have printed.
+func (p *page) logs() string {
+	var all strings.Builder
+	for _, s := range p.servers {
+		fmt.Fprintf(&all, "%s:\n%s\n", s.Args[len(s.Args)-1], s.log)
 	}
-	p.log = &syncBuffer{}
-	p.server = exec.Command("bash", "-euo", "pipefail", script)
-	p.server.Dir, p.server.Env = p.dir, p.env
-	p.server.Stdout, p.server.Stderr = p.log, p.log
+	return all.String()
+}
+
+// start starts a server and waits until the URL ready answers with 200.
+func (p *page) start(t *testing.T, script, ready string) error {
+	t.Helper()
+	s := &server{Cmd: exec.Command("bash", "-euo", "pipefail", script), log: &syncBuffer{}, finished: make(chan error, 1)}
+	s.Dir, s.Env = p.dir, p.env
+	s.Stdout, s.Stderr = s.log, s.log
 	// A group of its own, so that it can be interrupted as a terminal would.
-	p.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.server.WaitDelay = time.Second
-	if err := p.server.Start(); err != nil {
+	s.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s.WaitDelay = time.Second
+	if err := s.Start(); err != nil {
 		return err
 	}
-	p.finished = make(chan error, 1)
-	go func() { p.finished <- p.server.Wait() }()
+	p.servers = append(p.servers, s)
+	go func() { s.finished <- s.Wait() }()
 	t.Cleanup(func() {
-		if !p.stopped {
-			_ = syscall.Kill(-p.server.Process.Pid, syscall.SIGKILL) // the test has failed already
-			if err := <-p.finished; err != nil {
+		if !s.stopped {
+			_ = syscall.Kill(-s.Process.Pid, syscall.SIGKILL) // the test has failed already
+			if err := <-s.finished; err != nil {
 				t.Logf("the server was killed: %v", err)
 			}
 		}
 	})
 	deadline := time.After(serverTimeout)
 	for {
-		if found := address.FindAllStringSubmatch(p.log.String(), -1); len(found) > 0 {
-			p.replace = strings.NewReplacer(pageListener, found[0][1])
+		if answers(t.Context(), ready) {
 			return nil
 		}
 		select {
-		case err := <-p.finished:
-			p.stopped = true
-			return fmt.Errorf("the server ended: %w\n%s", err, p.log)
+		case err := <-s.finished:
+			s.stopped = true
+			return fmt.Errorf("the server ended: %w\n%s", err, s.log)
 		case <-deadline:
-			return fmt.Errorf("the server named no address within %v\n%s", serverTimeout, p.log)
-		case <-time.After(20 * time.Millisecond):
+			return fmt.Errorf("nothing answered at %s within %v\n%s", ready, serverTimeout, p.logs())
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-// stop interrupts the server, which must end without an error.
+// answers reports whether url answers with 200.
+func answers(ctx context.Context, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// stop interrupts the servers, the last first; each must end without an error.
 func (p *page) stop(t *testing.T, name string) {
 	t.Helper()
-	if p.server == nil {
-		return
-	}
-	if err := syscall.Kill(-p.server.Process.Pid, syscall.SIGINT); err != nil {
-		t.Fatalf("%s: interrupt the server: %v", name, err)
-	}
-	select {
-	case err := <-p.finished:
-		p.stopped = true
-		if err != nil {
-			t.Errorf("%s: the server was interrupted and ended with %v\n%s", name, err, p.log)
+	http.DefaultClient.CloseIdleConnections()
+	for _, s := range slices.Backward(p.servers) {
+		if err := syscall.Kill(-s.Process.Pid, syscall.SIGINT); err != nil {
+			t.Fatalf("%s: interrupt the server: %v", name, err)
 		}
-	case <-time.After(serverTimeout):
-		t.Errorf("%s: the server did not stop within %v of being interrupted\n%s", name, serverTimeout, p.log)
+		select {
+		case err := <-s.finished:
+			s.stopped = true
+			if err != nil {
+				t.Errorf("%s: the server was interrupted and ended with %v\n%s", name, err, s.log)
+			}
+		case <-time.After(serverTimeout):
+			t.Fatalf("%s: the server did not stop within %v of being interrupted\n%s", name, serverTimeout, s.log)
+		}
 	}
 }
 
@@ -239,8 +301,7 @@ func (w tee) Write(p []byte) (int, error) {
 	return w.b.Write(p)
 }
 
-// syncBuffer is a buffer that is written and read at the same time. A nil one
-// is empty.
+// syncBuffer is a buffer that is written and read at the same time.
 type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -253,9 +314,6 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 }
 
 func (b *syncBuffer) String() string {
-	if b == nil {
-		return ""
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
