@@ -9,6 +9,7 @@ then, per mode, which models served how often.
 
 import argparse
 import collections
+import concurrent.futures
 import json
 import pathlib
 import subprocess
@@ -82,10 +83,11 @@ def main():
 
     client = openai.OpenAI()
     rows = []
-    for prompt in prompts:
-        new = [ask(client, args, prompt, mode) for mode in MODES]
-        show(prompt, new)
-        rows += new
+    with concurrent.futures.ThreadPoolExecutor(len(MODES)) as pool:
+        for prompt in prompts:
+            new = list(pool.map(lambda mode: ask(client, args, prompt, mode), MODES))
+            show(prompt, new)
+            rows += new
     distribution(rows)
 
 
