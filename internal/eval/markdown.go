@@ -195,7 +195,7 @@ func (d *document) rules(r *Report) {
 	d.line("")
 	d.table("pool", "rule", "area", "saved vs best, %", "saved vs hull, %")
 	for i := range r.Pools {
-		for k, rule := range r.Pools[i].Wye.Rules {
+		for k, rule := range r.Pools[i].Rules {
 			name := ""
 			if k == 0 {
 				name = r.Pools[i].Source

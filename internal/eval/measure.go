@@ -131,7 +131,6 @@ func (m *measure) router(es *estimates, r *RouterReport) []Point {
 		out[2] = reliable.ece(weights)
 		out[3] = meanAUC(rankings, weights)
 	}, &r.Area, &r.AreaPicked, &r.ECE, &r.AUC)
-	m.rules(es, &r.Rules)
 	guarded := 0
 	for _, g := range es.guarded {
 		if g {

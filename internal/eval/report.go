@@ -27,21 +27,23 @@ type Skipped struct {
 
 // PoolReport is what one source shows.
 type PoolReport struct {
-	Source    string          `json:"source"`
-	Prompts   int             `json:"prompts"`
-	Groups    int             `json:"groups"`
-	CostBasis CostBasis       `json:"cost_basis"`
-	Graded    int             `json:"graded"` // prompts to learn from
-	GradedOf  string          `json:"graded_of"`
-	Notes     []string        `json:"notes"`
-	Best      string          `json:"best_single"`
-	Models    []ModelReport   `json:"models"`
-	LeftOut   []LeftOut       `json:"left_out"`
-	Oracle    OracleReport    `json:"oracle"`
-	Wye       RouterReport    `json:"wye"`
-	Baselines []RouterReport  `json:"baselines"`
-	Pair      *PairReport     `json:"pair,omitempty"`
-	Robust    []RobustnessRow `json:"robustness,omitempty"`
+	Source    string         `json:"source"`
+	Prompts   int            `json:"prompts"`
+	Groups    int            `json:"groups"`
+	CostBasis CostBasis      `json:"cost_basis"`
+	Graded    int            `json:"graded"` // prompts to learn from
+	GradedOf  string         `json:"graded_of"`
+	Notes     []string       `json:"notes"`
+	Best      string         `json:"best_single"`
+	Models    []ModelReport  `json:"models"`
+	LeftOut   []LeftOut      `json:"left_out"`
+	Oracle    OracleReport   `json:"oracle"`
+	Wye       RouterReport   `json:"wye"`
+	Baselines []RouterReport `json:"baselines"`
+	// Rules compares selection rules on the estimates of Wye.
+	Rules  []RuleReport    `json:"rules"`
+	Pair   *PairReport     `json:"pair,omitempty"`
+	Robust []RobustnessRow `json:"robustness,omitempty"`
 
 	curves curves // for the plot
 }
@@ -81,8 +83,6 @@ type RouterReport struct {
 	// averages.
 	Guarded float64      `json:"guarded"`
 	Modes   []ModeReport `json:"modes"`
-	// Rules compares selection rules on the same estimates.
-	Rules []RuleReport `json:"rules"`
 }
 
 // ModeReport is what a mode reached.

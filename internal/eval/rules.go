@@ -32,21 +32,23 @@ var rules = []struct {
 	{"quality − λ · cost ÷ best model's cost", (*estimates).sweepShare},
 }
 
-// rules registers the area of every selection rule on es.
-func (m *measure) rules(es *estimates, into *[]RuleReport) {
-	*into = make([]RuleReport, len(rules))
+// rules registers the figures of every selection rule on es.
+func (m *measure) rules(es *estimates) []RuleReport {
+	out := make([]RuleReport, len(rules))
 	for i, r := range rules {
-		(*into)[i].Rule = r.name
+		row := &out[i]
+		row.Rule = r.name
 		ts := m.pool.traces(r.sweep(es))
-		m.figures.add(func(weights, out []float64) {
+		m.figures.add(func(weights, values []float64) {
 			c := curve(ts, weights)
-			out[0] = ratio(area(c, m.hull), m.oracleArea)
+			values[0] = ratio(area(c, m.hull), m.oracleArea)
 			best := m.points[m.best]
 			quality := targetQuality * best.Quality
 			cost := cheapestAt(c, quality)
-			out[1], out[2] = 1-ratio(cost, best.Cost), 1-ratio(cost, costAt(m.hull, quality))
-		}, &(*into)[i].Area, &(*into)[i].SavedBest, &(*into)[i].SavedHull)
+			values[1], values[2] = 1-ratio(cost, best.Cost), 1-ratio(cost, costAt(m.hull, quality))
+		}, &row.Area, &row.SavedBest, &row.SavedHull)
 	}
+	return out
 }
 
 // bestQuality returns the candidate of the best estimate, the first of equals.

@@ -172,6 +172,7 @@ func (c *Config) pool(p *Pool, s sample) (*PoolReport, error) {
 	r.Wye.Router = "Wye"
 	r.curves.wye = m.router(wye, &r.Wye)
 	m.modelAUC(wye, r.Models)
+	r.Rules = m.rules(wye)
 
 	routers := []*estimates{wye}
 	if g != nil {

@@ -1,166 +1,17 @@
 package eval_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"encoding/xml"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"math"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"wye/internal/eval"
-	"wye/router"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// shop is a data folder with a pool of every kind: subjects (three models, two
-// of which each master one of two subjects, with token counts), pair (two
-// models, nothing known of lengths), tiny (too small), unpriced (one price
-// only) and <odd> (a name that must not reach a file system).
-func shop(t *testing.T) *eval.Data {
-	t.Helper()
-	rng := rand.New(rand.NewPCG(1, 1))
-	var prompts, outcomes strings.Builder
-	outcomes.WriteString("prompt_id,model,score,output_tokens,cost_usd\n")
-	add := func(source string, i int, split, task, text string, rows ...string) {
-		id := fmt.Sprintf("%s-%d", source, i)
-		line, err := json.Marshal(map[string]any{
-			"prompt_id": id, "source": source, "task": task, "prompt": text, "split": split,
-			"n_input_tokens": 20 + i%7, "group": fmt.Sprintf("%s-%d", source, i/2),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		prompts.Write(append(line, '\n'))
-		for _, r := range rows {
-			outcomes.WriteString(id + "," + r + "\n")
-		}
-	}
-	for i := range 240 {
-		split := "train"
-		if i%6 >= 4 {
-			split = "val"
-		}
-		task, maths, verse := "algebra", 1, 0
-		text := fmt.Sprintf("Solve the equation %d x = %d", i, 3*i)
-		if i%2 == 1 {
-			task, maths, verse = "verse", 0, 1
-			text = fmt.Sprintf("Write a poem about winter night %d", i)
-		}
-		if rng.IntN(10) == 0 {
-			maths, verse = 0, 0
-		}
-		odd := []string{
-			fmt.Sprintf("algebraist,%d,100,", maths), fmt.Sprintf("poet,%d,200,0.0004", verse),
-			fmt.Sprintf("polymath,%d,150,", max(maths, verse)), "secret,1,,",
-		}
-		if i%40 != 0 {
-			odd = append(odd, fmt.Sprintf("novice,%d,80,", rng.IntN(2)))
-		}
-		if i%2 == 0 {
-			odd = append(odd, "rare,1,90,")
-		}
-		add("subjects", i, split, task, text, odd...)
-	}
-	for i := range 120 {
-		split := []string{"train", "val"}[i/2%2]
-		hard := i % 4 / 2
-		add("pair", i, split, "quiz", fmt.Sprintf("Question %d is %s", i, []string{"easy", "hard"}[i%2]),
-			fmt.Sprintf("poet,%d,,", 1-i%2), fmt.Sprintf("polymath,%d,,", max(1-i%2, hard)))
-	}
-	for i := range 30 {
-		add("<odd>/../name", i, "test", "", "Anything", fmt.Sprintf("poet,%d,10,", i%2), fmt.Sprintf("polymath,%d,10,", i%3/2))
-		add("unpriced", i, "val", "", "Anything", "poet,1,10,", "secret,1,10,")
-	}
-	add("tiny", 0, "val", "", "Anything", "poet,1,10,", "polymath,1,10,")
-	dir := folder{
-		"prompts.jsonl": prompts.String(), "outcomes.csv": outcomes.String(),
-		"models.csv": "model,price_in_per_1m,price_out_per_1m,price_from\nalgebraist,1,1,RA\nnovice,0.1,0.1,size\n" +
-			"polymath,10,20,L\npoet,1,2,RA\nrare,1,1,RA\nsecret,,,\n",
-	}.write(t)
-	d, err := eval.Load(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Dir = "shop" // the same on every machine
-	return d
-}
-
-// fake is a predictor of the test's own.
-type fake struct {
-	quality  func(p *eval.Prompt, model string) float64
-	bindErr  error
-	onGraded func(g *eval.Graded)
-}
-
-func (f *fake) Version() string { return "fake.1" }
-
-func (f *fake) Bind(models []eval.Model, g *eval.Graded) (eval.Estimator, []string, error) {
-	if g != nil && f.onGraded != nil {
-		f.onGraded(g)
-	}
-	from := make([]string, len(models))
-	for k := range from {
-		from[k] = "trained"
-	}
-	return estimator{f, models}, from, f.bindErr
-}
-
-type estimator struct {
-	*fake
-	models []eval.Model
-}
-
-func (e estimator) Estimate(p *eval.Prompt, out []router.Estimate) bool {
-	for k, m := range e.models {
-		out[k] = router.Estimate{Quality: float32(e.quality(p, m.Name)), OutputTokens: 100}
-	}
-	return strings.Contains(p.Text, "night 1")
-}
-
-// expert knows which subject a prompt is about from its words, case and all.
-func expert(p *eval.Prompt, model string) float64 {
-	verse := strings.Contains(p.Text, "poem")
-	switch {
-	case model == "polymath", model == "poet" && verse, model == "algebraist" && !verse:
-		return 0.9
-	case model == "novice":
-		return 0.5
-	}
-	return 0.05
-}
-
-// blind knows each model's average.
-func blind(_ *eval.Prompt, model string) float64 {
-	return map[string]float64{"polymath": 0.9, "poet": 0.45, "algebraist": 0.45, "novice": 0.5}[model]
-}
-
-func config(d *eval.Data, p eval.Predictor) eval.Config {
-	return eval.Config{
-		Data: d, Split: eval.SplitVal, Predictor: p, Rounds: 50, Seed: 1,
-		Bands: router.Bands{Balanced: 0.015, Cost: 0.5},
-	}
-}
-
-func mustRun(t *testing.T, c eval.Config) *eval.Report {
-	t.Helper()
-	r, err := eval.Run(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
 
 func poolOf(t *testing.T, r *eval.Report, source string) *eval.PoolReport {
 	t.Helper()
@@ -450,108 +301,47 @@ func TestRunErrors(t *testing.T) {
 	})
 }
 
-func TestMarkdown(t *testing.T) {
+// TestRunCosts checks where the cost of an answer comes from when a source
+// reports some costs, some lengths and some of neither.
+func TestRunCosts(t *testing.T) {
 	t.Parallel()
-	write := func() []byte {
-		c := config(shop(t), &fake{quality: expert})
-		c.Robustness, c.Calibrate = true, 50
-		var b bytes.Buffer
-		if err := mustRun(t, c).WriteMarkdown(&b, "wye eval --data shop"); err != nil {
-			t.Fatal(err)
+	var prompts, outcomes strings.Builder
+	outcomes.WriteString("prompt_id,model,score,output_tokens,cost_usd\n")
+	for i := range 40 {
+		fmt.Fprintf(&prompts, `{"prompt_id":"p%d","source":"mixed","prompt":"x","split":"val","n_input_tokens":%d}`+"\n", i, 100+i)
+		length, hidden := "50", "50"
+		if i == 0 {
+			length = ""
 		}
-		return b.Bytes()
-	}
-	got := write()
-	if !bytes.Equal(got, write()) {
-		t.Error("the same data and seed gave two reports")
-	}
-	golden := filepath.Join("testdata", "report.md")
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
+		if i%10 == 0 {
+			hidden = ""
 		}
+		fmt.Fprintf(&outcomes, "p%d,billed,1,%d,%v\np%d,listed,%d,%s,\np%d,hidden,1,%s,\n",
+			i, 10+i%3, float64(100+i)*3e-6+float64(10+i%3)*9e-6, i, i%2, length, i, hidden)
 	}
-	want, err := os.ReadFile(golden)
+	d, err := eval.Load(folder{
+		"prompts.jsonl": prompts.String(), "outcomes.csv": outcomes.String(),
+		"models.csv": "model,price_in_per_1m,price_out_per_1m\nlisted,1,2\nhidden,1,2\n",
+	}.write(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("report (-want +got), -update rewrites it:\n%s", diff)
+	p := poolOf(t, mustRun(t, config(d, &fake{quality: blind})), "mixed")
+	if len(p.LeftOut) != 1 || p.LeftOut[0].Why != "cost unknown for 4 of 40 outcomes" {
+		t.Errorf("left out %+v, want the model whose costs are unknown", p.LeftOut)
 	}
-}
-
-func TestJSON(t *testing.T) {
-	t.Parallel()
-	b, err := json.Marshal(mustRun(t, config(shop(t), &fake{quality: expert})))
-	if err != nil {
-		t.Fatal(err)
+	billed, listed := p.Models[0], p.Models[1]
+	if billed.PriceFrom != "implied by reported costs" || math.Abs(billed.Cost.Value-(119.5*3+10.975*9)/1e6) > 1e-9 {
+		t.Errorf("billed: %+v; want the mean of its bills, and a price from them", billed)
 	}
-	var r struct {
-		Pools []struct {
-			Source string
-			Wye    struct{ Area [3]*float64 }
+	// 39 answers of 50 tokens after 101 to 139; the 40th costs their mean.
+	if math.Abs(listed.Cost.Value-(120+2*50)/1e6) > 1e-9 {
+		t.Errorf("listed: %+v; want tokens times price", listed.Cost)
+	}
+	notes := strings.Join(p.Notes, " ")
+	for _, want := range []string{"1 unknown costs were filled in", "1 candidates have no listed price"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("notes %q lack %q", notes, want)
 		}
-	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		t.Fatal(err)
-	}
-	if len(r.Pools) != 2 || r.Pools[1].Source != "subjects" || r.Pools[1].Wye.Area[0] == nil {
-		t.Errorf("JSON %+v", r)
-	}
-}
-
-func TestPlots(t *testing.T) {
-	t.Parallel()
-	c := config(shop(t), &fake{quality: expert})
-	c.Split = eval.SplitAll
-	r := mustRun(t, c)
-	dir := filepath.Join(t.TempDir(), "made", "here")
-	if err := r.WritePlots(dir); err != nil {
-		t.Fatal(err)
-	}
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range files {
-		names = append(names, f.Name())
-		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		x := xml.NewDecoder(bytes.NewReader(b))
-		for {
-			if _, err := x.Token(); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("%s: %v", f.Name(), err)
-			}
-		}
-		for _, s := range []string{"balanced", "polymath", "<polyline"} {
-			if !bytes.Contains(b, []byte(s)) {
-				t.Errorf("%s lacks %q", f.Name(), s)
-			}
-		}
-		if bytes.Contains(b, []byte("NaN")) || bytes.Contains(b, []byte("Inf")) {
-			t.Errorf("%s has a point that is no number", f.Name())
-		}
-	}
-	if diff := cmp.Diff([]string{"_odd__.._name.svg", "pair.svg", "subjects.svg"}, names); diff != "" {
-		t.Errorf("files (-want +got):\n%s", diff)
-	}
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.WritePlots(file); err == nil {
-		t.Error("no error where the folder is a file")
-	}
-	blocked := t.TempDir()
-	if err := os.Mkdir(filepath.Join(blocked, "pair.svg"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.WritePlots(blocked); err == nil {
-		t.Error("no error where a file cannot be written")
 	}
 }
