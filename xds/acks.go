@@ -162,8 +162,11 @@ func (s *stream) has(want *Resources, typeURLs []string) bool {
 		if !s.concerns(t) {
 			continue
 		}
-		sub := s.types[t]
-		if sub == nil || !want.sameVersions(t, sub.acked) {
+		var acked map[string]string
+		if sub := s.types[t]; sub != nil {
+			acked = sub.acked
+		}
+		if !want.sameVersions(t, acked) {
 			return false
 		}
 	}

@@ -300,6 +300,7 @@ func TestRetries(t *testing.T) {
 		name     string
 		first    *provider
 		owned    bool // Wye holds the first backend's key, and the second's
+		perTry   time.Duration
 		edit     func(*plan)
 		status   int
 		attempts string
@@ -310,7 +311,7 @@ func TestRetries(t *testing.T) {
 		{name: "408", first: newProvider(t, status(408)), status: 200, attempts: "2"},
 		{name: "refused connection", first: refused, status: 200, attempts: "2"},
 		{name: "cut before the headers", first: newProvider(t, cut), status: 200, attempts: "2"},
-		{name: "no headers in time", first: newProvider(t, hang), status: 200, attempts: "2"},
+		{name: "no headers in time", first: newProvider(t, hang), perTry: 500 * time.Millisecond, status: 200, attempts: "2"},
 		{name: "400", first: newProvider(t, status(400)), status: 400, attempts: "1"},
 		{name: "client's key refused", first: newProvider(t, status(401)), status: 401, attempts: "1"},
 		{name: "own key refused", first: newProvider(t, status(401)), owned: true, status: 200, attempts: "2"},
@@ -331,7 +332,7 @@ func TestRetries(t *testing.T) {
 			t.Parallel()
 			second := newProvider(t, nil)
 			s := snapshot(t, twoBackends(tt.first.address(), second.address(), func(c *router.Config) {
-				c.Deployments[0].PerTryTimeout = 300 * time.Millisecond
+				c.Deployments[0].PerTryTimeout = tt.perTry
 				if tt.owned {
 					for i := range c.Backends {
 						c.Backends[i].Credential = &router.Credential{Env: "K", Header: "authorization"}

@@ -130,6 +130,7 @@ type gateway struct {
 }
 
 type gatewayOptions struct {
+	processor       string // address of another ext_proc server
 	stateOfTheWorld bool
 	grace           time.Duration
 	secrets         map[string]string
@@ -150,6 +151,9 @@ func startGateway(t testing.TB, s *router.Snapshot, o gatewayOptions) *gateway {
 			}
 			return "", fmt.Errorf("no secret")
 		},
+	}
+	if o.processor != "" {
+		g.options.ExtProc = o.processor
 	}
 	if err := g.server.Publish(t.Context(), g.build(s)); err != nil {
 		t.Fatal(err)
@@ -255,11 +259,15 @@ func serve(t testing.TB, s *grpc.Server) string {
 	return l.Addr().String()
 }
 
+// pings lets Envoy ask as often as it does whether the server is still there;
+// gRPC's default ends the connection after three.
+var pings = grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true})
+
 func startProcessor(t testing.TB) *processor {
 	t.Helper()
 	p := &processor{}
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(64<<20),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}))
+		pings)
 	extprocv3.RegisterExternalProcessorServer(s, p)
 	p.health = health.NewServer()
 	p.health.SetServingStatus("envoy.service.ext_proc.v3.ExternalProcessor", healthv1.HealthCheckResponse_SERVING)

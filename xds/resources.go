@@ -108,9 +108,11 @@ func (r *Resources) contains(typeURL string, byName map[string]string) bool {
 }
 
 // contentVersion is the version of a resource, from its deterministic encoding.
+// It is what go-control-plane puts on the wire for delta xDS, whatever versions
+// its cache is given.
 func contentVersion(b []byte) string {
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:8])
+	return hex.EncodeToString(sum[:])
 }
 
 // hashVersions condenses the versions of all resources of a type into one.
