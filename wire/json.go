@@ -140,7 +140,7 @@ func marks(w uint64) uint64 {
 	return ((w-0x20*ones)&^w | (quote-ones)&^quote | (backslash-ones)&^backslash) & highs
 }
 
-// str reads the string whose opening quote is next.
+// str reads the string whose opening quote is next. At a fault v is empty.
 func (s *scanner) str() (v str, ok bool) {
 	b, i := s.body, s.pos+1
 	v.start = i
@@ -161,14 +161,14 @@ func (s *scanner) str() (v str, ok bool) {
 		}
 		if i >= len(b) {
 			s.pos = len(b)
-			return v, s.unexpected("in a string")
+			return str{}, s.unexpected("in a string")
 		}
 		switch b[i] {
 		case '"':
 			v.end, s.pos = i, i+1
 			if seen&highs != 0 && !utf8.Valid(b[v.start:v.end]) {
 				s.pos = v.start
-				return v, s.malformed("invalid UTF-8 in the string")
+				return str{}, s.malformed("invalid UTF-8 in the string")
 			}
 			return v, true
 		case '\\':
@@ -176,12 +176,12 @@ func (s *scanner) str() (v str, ok bool) {
 			n := escapeLength(b[i:])
 			if n == 0 {
 				s.pos = i
-				return v, s.malformed("invalid escape sequence")
+				return str{}, s.malformed("invalid escape sequence")
 			}
 			i += n
 		default:
 			s.pos = i
-			return v, s.malformed("control character in a string")
+			return str{}, s.malformed("control character in a string")
 		}
 	}
 }

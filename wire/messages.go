@@ -74,15 +74,14 @@ func (r *reader) oneMessage() bool {
 		case "content":
 			ok = r.content()
 		case "refusal", "name":
-			ok = r.stringOr(true)
+			ok = r.textOrSkip()
 		case "tool_calls":
 			ok = r.toolCalls()
 		case "function_call":
 			ok = r.call()
 		case "audio":
-			if ok = r.skipNull(); !ok {
-				return r.skip() && r.at(CodeUnsupported, ".audio", "refers to audio, which this router does not support")
-			}
+			null := r.peek() == 'n'
+			ok = r.skip() && (null || r.at(CodeUnsupported, ".audio", "refers to audio, which this router does not support"))
 		default:
 			ok = r.skip()
 		}
@@ -114,15 +113,8 @@ func (r *reader) role() (role, bool) {
 	return roleOther, ok
 }
 
-// skipNull passes a null if that is what comes next.
-func (r *reader) skipNull() bool { return r.peek() == 'n' && r.literal("null") }
-
-// stringOr reads a string as text of the message. Another value is passed, if
-// others are allowed.
-func (r *reader) stringOr(others bool) bool {
-	if r.peek() != '"' {
-		return others && r.skip()
-	}
+// text reads the string that is next as text of the message.
+func (r *reader) text() bool {
 	v, ok := r.str()
 	if !ok {
 		return false
@@ -132,11 +124,19 @@ func (r *reader) stringOr(others bool) bool {
 	return true
 }
 
+// textOrSkip reads a string as text of the message and passes anything else.
+func (r *reader) textOrSkip() bool {
+	if r.peek() == '"' {
+		return r.text()
+	}
+	return r.skip()
+}
+
 // content reads a message's content: a string, an array of parts or null.
 func (r *reader) content() bool {
 	switch r.peek() {
 	case '"':
-		return r.stringOr(false)
+		return r.text()
 	case 'n':
 		return r.literal("null")
 	case '[':
@@ -179,7 +179,7 @@ func (r *reader) part(i int) bool {
 			kind := r.name(v)
 			image, file, audio = string(kind) == "image_url", string(kind) == "file", string(kind) == "input_audio"
 		case "text", "refusal":
-			ok = r.stringOr(true)
+			ok = r.textOrSkip()
 		case "file":
 			start := r.pos
 			ok = r.skip()
@@ -243,7 +243,7 @@ func (r *reader) call() bool {
 		case "function", "custom":
 			ok = r.call()
 		case "name", "arguments", "input":
-			ok = r.stringOr(true)
+			ok = r.textOrSkip()
 		default:
 			ok = r.skip()
 		}

@@ -200,9 +200,9 @@ func (r *reader) value(is known) bool {
 	case fieldParallelToolCalls:
 		return r.boolean("parallel_tool_calls", &f.Parallel)
 	case fieldMaxTokens:
-		return r.cap("max_tokens", &f.maxTokens)
+		return r.outputCap("max_tokens", &f.maxTokens)
 	case fieldMaxCompletionTokens:
-		return r.cap("max_completion_tokens", &f.maxCompletionTokens)
+		return r.outputCap("max_completion_tokens", &f.maxCompletionTokens)
 	case fieldTools:
 		return r.tools("tools")
 	case fieldFunctions:
@@ -258,9 +258,9 @@ func (r *reader) boolean(param string, to *bool) bool {
 	return r.mismatch(param, param+" must be a boolean")
 }
 
-// cap reads a positive integer or null, which is 0. Values that no model could
+// outputCap reads a positive integer or null, which is 0. Values that no model could
 // reach come out as math.MaxInt32.
-func (r *reader) cap(param string, to *int) bool {
+func (r *reader) outputCap(param string, to *int) bool {
 	switch c := r.peek(); {
 	case c == 'n':
 		return r.literal("null")

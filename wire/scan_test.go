@@ -232,6 +232,50 @@ func TestScanProblems(t *testing.T) {
 	}
 }
 
+// rich has a value of every kind in every place that Scan reads.
+const rich = `{"model":"\u0061uto","stream":true,"max_tokens":12,"max_completion_tokens":null,"x":{"y":[1,-2.5e+3,true,false,null,"z"]},` +
+	`"parallel_tool_calls":false,"modalities":["text",null],"audio":null,"functions":[],` +
+	`"response_format":{"type":"json_schema","json_schema":{"schema":{}},"x":1},` +
+	`"tools":[{"type":"function","function":{"name":"f","description":null,"parameters":{"a":[]},"strict":true}},{"custom":1}],` +
+	`"messages":[{"role":"system","content":"é\n"},{"role":"user","name":"n","content":[{"type":"text","text":"a"},` +
+	`{"type":"image_url","image_url":{"url":"u"}},{"type":"file","file":{"file_id":"i"}},{"type":"refusal","refusal":null}],"x":[]},` +
+	`{"role":"assistant","content":null,"audio":null,"refusal":"r","function_call":null,"tool_calls":[{"id":"1","function":{"name":"f","arguments":"{}"}},2]},` +
+	`{"role":"assistant","tool_calls":null,"function_call":{"name":"f"}}]} `
+
+// Whatever part a body breaks off in, it is malformed, not something else.
+func TestScanTruncated(t *testing.T) {
+	t.Parallel()
+	var f wire.Facts
+	if p := wire.Scan([]byte(rich), &f); p != nil {
+		t.Fatal(p)
+	}
+	for n := range len(rich) - 1 {
+		if p := wire.Scan([]byte(rich)[:n], &f); p == nil || p.Code != wire.CodeInvalidJSON {
+			t.Errorf("cut off after %q: %v", rich[:n], p)
+		}
+	}
+}
+
+// Whatever byte of a body is damaged, Scan and encoding/json agree on it.
+func TestScanDamaged(t *testing.T) {
+	t.Parallel()
+	var f wire.Facts
+	for i := range len(rich) {
+		for _, c := range []byte("\x01\xff\"\\{}[],:0-nt ") {
+			body := []byte(rich)
+			body[i] = c
+			p := wire.Scan(body, &f)
+			valid := json.Valid(body) && utf8.Valid(body)
+			if malformed := p != nil && p.Code == wire.CodeInvalidJSON; p == nil && !valid || malformed && valid {
+				t.Errorf("byte %d set to %q: valid %v, problem %v", i, c, valid, p)
+			}
+			if p := wire.ScanFields(body, &f); p == nil && !valid || p != nil && p.Code == wire.CodeInvalidJSON && valid {
+				t.Errorf("byte %d set to %q: valid %v, problem of the fields %v", i, c, valid, p)
+			}
+		}
+	}
+}
+
 // A Facts that is used again must not remember the body before.
 func TestScanReuse(t *testing.T) {
 	t.Parallel()

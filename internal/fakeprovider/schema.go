@@ -20,8 +20,8 @@ func instance(schema gjson.Result, depth int) string {
 	if e := schema.Get("enum.0"); e.Exists() {
 		return e.Raw
 	}
-	if any := schema.Get("anyOf.0"); any.Exists() && depth < maxSchemaDepth {
-		return instance(any, depth+1)
+	if first := schema.Get("anyOf.0"); first.Exists() && depth < maxSchemaDepth {
+		return instance(first, depth+1)
 	}
 	kind := schema.Get("type")
 	if kind.IsArray() {
