@@ -168,6 +168,8 @@ func TestScanProblems(t *testing.T) {
 		{"malformed audio", `{"audio":[1,}`, wire.CodeInvalidJSON, ""},
 		{"mismatched brackets", rest(`"x":[}`), wire.CodeInvalidJSON, ""},
 		{"too deep", deep(wire.MaxDepth + 1), wire.CodeTooDeep, ""},
+		{"tool in tool, too deep", rest(`"tools":[` + strings.Repeat(`{"function":`, wire.MaxDepth) + `1` + strings.Repeat(`}`, wire.MaxDepth) + `]`), wire.CodeTooDeep, ""},
+		{"call in call, too deep", message(`{"tool_calls":[` + strings.Repeat(`{"function":`, wire.MaxDepth) + `1` + strings.Repeat(`}`, wire.MaxDepth) + `]}`), wire.CodeTooDeep, ""},
 		{"too many fields", fields(wire.MaxFields + 1), wire.CodeTooManyFields, ""},
 		{"array", `[]`, wire.CodeInvalidType, ""},
 		{"string", `"x"`, wire.CodeInvalidType, ""},

@@ -86,7 +86,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) *refusal {
 	a := s.answer(req)
 	s.stats.prompt.Add(int64(a.promptTokens))
 	s.stats.cached.Add(int64(a.cachedTokens))
-	if !s.sleep(r, s.config.FirstToken) {
+	if !sleep(r, s.config.FirstToken) {
 		return nil
 	}
 	respond := s.whole
@@ -116,7 +116,7 @@ func (s *Server) suffer(r *http.Request, f *Fault) *refusal {
 		<-r.Context().Done()
 		breakOff()
 	}
-	if !s.sleep(r, f.FirstTokenDelay) || f.Reset {
+	if !sleep(r, f.FirstTokenDelay) || f.Reset {
 		breakOff()
 	}
 	if f.Status == 0 {
@@ -136,7 +136,7 @@ func (s *Server) suffer(r *http.Request, f *Fault) *refusal {
 func breakOff() { panic(http.ErrAbortHandler) }
 
 // sleep waits for d. It reports false when the client gave up.
-func (s *Server) sleep(r *http.Request, d time.Duration) bool {
+func sleep(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}

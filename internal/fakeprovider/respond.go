@@ -13,7 +13,7 @@ const created = 1_760_000_000
 
 // whole answers in one JSON object.
 func (s *Server) whole(w http.ResponseWriter, r *http.Request, _ *Exchange, a *answer, f *Fault) {
-	if !s.sleep(r, time.Duration(a.textTokens+a.reasoningTokens)*s.config.TokenInterval) {
+	if !sleep(r, time.Duration(a.textTokens+a.reasoningTokens)*s.config.TokenInterval) {
 		return
 	}
 	b := make([]byte, 0, 1024+2*a.choices*len(a.content))
@@ -113,7 +113,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, x *Exchange, a *
 	w.Header().Set("Cache-Control", "no-cache")
 	recorded := *x
 	e := &events{s: s, w: w, r: r, flush: http.NewResponseController(w), exchange: &recorded, a: a, fault: f}
-	if !s.sleep(r, time.Duration(a.reasoningTokens)*s.config.TokenInterval) {
+	if !sleep(r, time.Duration(a.reasoningTokens)*s.config.TokenInterval) {
 		return
 	}
 	for i := range a.choices {
@@ -127,7 +127,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, x *Exchange, a *
 		}
 	}
 	for _, piece := range a.pieces {
-		if !s.sleep(r, s.config.TokenInterval) {
+		if !sleep(r, s.config.TokenInterval) {
 			return
 		}
 		for i := range a.choices {
