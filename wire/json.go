@@ -19,6 +19,11 @@ type str struct {
 // scanner walks over a body and accepts exactly what encoding/json accepts,
 // except that it wants strings to be UTF-8 and nesting to stay within MaxDepth.
 // Its methods report false at the first fault, which problem describes.
+//
+// Why not gjson: CPU time for a conversation of 30 KB, in the same run on a
+// busy machine: Scan with all its work 64 µs, ScanFields 21 µs; gjson.ValidBytes
+// alone 48 µs, and with a walk over the messages 167 µs and 95 KB of heap;
+// json.Valid 177 µs. gjson and sjson check this package's work in its tests.
 type scanner struct {
 	body    []byte
 	pos     int
