@@ -3,6 +3,7 @@ package xds
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
 )
 
 // Types lists the type URLs of the resources that Build makes, in the order in
@@ -50,7 +53,7 @@ func newResources() *Resources {
 
 // add validates m and adds it under the name by which Envoy asks for it.
 func (r *Resources) add(name string, m validator) error {
-	if err := m.ValidateAll(); err != nil {
+	if err := validate(m); err != nil {
 		return fmt.Errorf("resource %s: %w", name, err)
 	}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
@@ -63,6 +66,23 @@ func (r *Resources) add(name string, m validator) error {
 	}
 	r.byType[typeURL][name] = resource{message: m, version: contentVersion(b)}
 	return nil
+}
+
+// validate applies the generated rules to m and to every message that is packed
+// into it, which the rules themselves do not look into.
+func validate(m validator) error {
+	errs := []error{m.ValidateAll()}
+	err := protorange.Range(m.ProtoReflect(), func(p protopath.Values) error {
+		at := p.Index(-1)
+		if at.Step.Kind() != protopath.AnyExpandStep {
+			return nil
+		}
+		if inner, ok := at.Value.Message().Interface().(validator); ok {
+			errs = append(errs, inner.ValidateAll())
+		}
+		return nil
+	})
+	return errors.Join(append(errs, err)...)
 }
 
 // Names returns the names of the resources of a type, sorted.
