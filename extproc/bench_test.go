@@ -3,6 +3,7 @@ package extproc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -32,11 +33,19 @@ type rawCodec struct{}
 func (rawCodec) Name() string { return "proto" }
 
 func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
-	return mem.BufferSlice{mem.SliceBuffer(*v.(*[]byte))}, nil
+	b, ok := v.(*[]byte)
+	if !ok {
+		return nil, fmt.Errorf("%T is no serialised message", v)
+	}
+	return mem.BufferSlice{mem.SliceBuffer(*b)}, nil
 }
 
 func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	*v.(*int) += data.Len()
+	n, ok := v.(*int)
+	if !ok {
+		return fmt.Errorf("%T does not count bytes", v)
+	}
+	*n += data.Len()
 	return nil
 }
 
@@ -54,7 +63,7 @@ func BenchmarkStream(b *testing.B) {
 		body  bool
 	}{
 		{"noop", serveService(noop{}), false},
-		{"generated", serveService(generated{router: &r, reused: &sync.Pool{New: func() any { return new(scratch) }}}), true},
+		{"generated", serveService(generated{router: &r, reused: new(sync.Pool)}), true},
 		{"wye", func(l net.Listener) func() {
 			s := extproc.New(extproc.Config{Router: &r})
 			go func() { _ = s.Serve(l) }()
@@ -130,7 +139,7 @@ func oneStream(conn grpc.ClientConnInterface, raw [][]byte) error {
 		}
 	}
 	var n int
-	for range len(raw) {
+	for range raw {
 		if err := stream.RecvMsg(&n); err != nil {
 			return err
 		}
@@ -169,8 +178,10 @@ type noop struct {
 
 func (noop) Process(ss extprocv3.ExternalProcessor_ProcessServer) error {
 	for {
-		if _, err := ss.Recv(); err != nil {
+		if _, err := ss.Recv(); errors.Is(err, io.EOF) {
 			return nil
+		} else if err != nil {
+			return err
 		}
 		if err := ss.Send(&extprocv3.ProcessingResponse{
 			Response: &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: &extprocv3.HeadersResponse{}},
@@ -205,7 +216,10 @@ func (s generated) Process(ss extprocv3.ExternalProcessor_ProcessServer) error {
 			break
 		}
 	}
-	reused := s.reused.Get().(*scratch)
+	reused, ok := s.reused.Get().(*scratch)
+	if !ok {
+		reused = new(scratch)
+	}
 	defer s.reused.Put(reused)
 	facts, d := &reused.facts, &reused.decision
 	if p := wire.Scan(text, facts); p != nil {

@@ -41,7 +41,7 @@ func TestFallback(t *testing.T) {
 			strings.NewReplacer("small-v1", "large-v1", "max_tokens", "max_completion_tokens").Replace(first),
 		},
 	} {
-		got, err := exchangeCtx(t, asFallback(t.Context(), tc.metadata...), conn, false,
+		got, err := exchangeCtx(asFallback(t.Context(), tc.metadata...), t, conn, false,
 			headers(false, ":path", "/openai/v1/chat/completions", "x-wye-mode", "nonsense"), body(first[:20], false), body(first[20:], true))
 		want := routed{
 			Body: tc.want, Chunks: []int{len(tc.want)}, End: true,
@@ -66,7 +66,7 @@ func TestFallbackLargest(t *testing.T) {
 	for at := 0; at < len(text); at += 60_000 {
 		messages = append(messages, body(text[at:min(at+60_000, len(text))], at+60_000 >= len(text)))
 	}
-	got, err := exchangeCtx(t, asFallback(t.Context(), envoy.MetadataSendAs, "s"), conn, false, messages...)
+	got, err := exchangeCtx(asFallback(t.Context(), envoy.MetadataSendAs, "s"), t, conn, false, messages...)
 	if r := readRouted(t, got, err); !strings.HasPrefix(r.Body, `{"model":"s","messages"`) || !r.End {
 		t.Errorf("got %.40q", r.Body)
 	}
@@ -81,7 +81,7 @@ func TestFallbackRefused(t *testing.T) {
 		"no body":  {headers(true)},
 		"trailers": {chat(0), trailers()},
 	} {
-		got, err := exchangeCtx(t, asFallback(t.Context(), envoy.MetadataSendAs, "s"), conn, false, messages...)
+		got, err := exchangeCtx(asFallback(t.Context(), envoy.MetadataSendAs, "s"), t, conn, false, messages...)
 		if r := readRefusal(t, got, err); r.Status != 502 || !strings.Contains(r.Body, `"code":"fallback_failed"`) {
 			t.Errorf("%s: got %+v", name, r)
 		}

@@ -166,10 +166,10 @@ func trailers() *extprocv3.ProcessingRequest {
 // the server ends the stream. It half-closes only if the server is to see that.
 func exchange(t testing.TB, conn grpc.ClientConnInterface, halfClose bool, messages ...*extprocv3.ProcessingRequest) ([]*extprocv3.ProcessingResponse, error) {
 	t.Helper()
-	return exchangeCtx(t, t.Context(), conn, halfClose, messages...)
+	return exchangeCtx(t.Context(), t, conn, halfClose, messages...)
 }
 
-func exchangeCtx(t testing.TB, ctx context.Context, conn grpc.ClientConnInterface, halfClose bool, messages ...*extprocv3.ProcessingRequest) ([]*extprocv3.ProcessingResponse, error) {
+func exchangeCtx(ctx context.Context, t testing.TB, conn grpc.ClientConnInterface, halfClose bool, messages ...*extprocv3.ProcessingRequest) ([]*extprocv3.ProcessingResponse, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -103,6 +103,7 @@ func (m *inbound) unmarshal(b []byte) error {
 				}
 				return nil
 			})
+		default: // a field that Wye has no use for
 		}
 		return nil
 	})
@@ -149,6 +150,7 @@ func (m *inbound) unmarshalHeader(b []byte) error {
 			h.value = value
 		case headerValueRawValue:
 			raw = value
+		default: // a field of a later version
 		}
 		return nil
 	})

@@ -63,7 +63,10 @@ func reference(m *extprocv3.ProcessingRequest) reading {
 func samples() []*extprocv3.ProcessingRequest {
 	config := &extprocv3.ProtocolConfiguration{RequestBodyMode: extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED, SendBodyWithoutWaitingForHeaderResponse: true}
 	headers := &corev3.HeaderMap{Headers: []*corev3.HeaderValue{
-		{Key: ":path", RawValue: []byte("/v1/chat/completions")}, {Key: "x-wye-mode", Value: "cost"}, {Key: "empty"}, {},
+		{Key: ":path", RawValue: []byte("/v1/chat/completions")},
+		{Key: "x-wye-mode", Value: "cost"},
+		{Key: "empty"},
+		{},
 		{Key: "both", Value: "value", RawValue: []byte("raw")},
 	}}
 	return []*extprocv3.ProcessingRequest{

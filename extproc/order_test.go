@@ -193,10 +193,10 @@ func FuzzMessageOrder(f *testing.F) {
 		func() *extprocv3.ProcessingRequest { return body(question[7:], true) },
 		func() *extprocv3.ProcessingRequest { return body("", false) },
 		func() *extprocv3.ProcessingRequest { return body("", true) },
-		func() *extprocv3.ProcessingRequest { return trailers() },
-		func() *extprocv3.ProcessingRequest { return responseHeaders() },
-		func() *extprocv3.ProcessingRequest { return responseBody() },
-		func() *extprocv3.ProcessingRequest { return responseTrailers() },
+		trailers,
+		responseHeaders,
+		responseBody,
+		responseTrailers,
 		func() *extprocv3.ProcessingRequest { return &extprocv3.ProcessingRequest{} },
 		func() *extprocv3.ProcessingRequest { return headers(true, ":path", "/v1/chat/completions") },
 		func() *extprocv3.ProcessingRequest { return chat(1, "content-encoding", "gzip") },
@@ -224,7 +224,7 @@ func FuzzMessageOrder(f *testing.F) {
 		if fallback {
 			ctx = asFallback(ctx, "wye-send-as", "small-v1")
 		}
-		got, err := exchangeCtx(t, ctx, conn, true, messages...)
+		got, err := exchangeCtx(ctx, t, conn, true, messages...)
 		switch {
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
 			t.Fatal("the stream hangs")

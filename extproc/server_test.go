@@ -24,10 +24,10 @@ func TestRouted(t *testing.T) {
 	snapshot := testSnapshot(t, "p1")
 	small, large := cluster(snapshot, "s1", false), cluster(snapshot, "l1", false)
 	smallBack, largeBack := cluster(snapshot, "s1", true), cluster(snapshot, "l1", true)
-	decision := func(deployment, mode string, more ...any) map[string]any {
+	decision := func(deployment, mode, dropped string) map[string]any {
 		m := map[string]any{"deployment": deployment, "mode": mode, "decision": "id-1", "policy": "p1"}
-		for i := 0; i < len(more); i += 2 {
-			m[more[i].(string)] = more[i+1]
+		if dropped != "" {
+			m["dropped"] = dropped
 		}
 		return m
 	}
@@ -45,7 +45,7 @@ func TestRouted(t *testing.T) {
 				Body: onLarge,
 				Set:  map[string]string{"x-envoy-max-retries": "1"},
 				Metadata: map[string]any{
-					"wye":       decision("auto", "quality", "dropped", "temperature"),
+					"wye":       decision("auto", "quality", "temperature"),
 					"wye.route": groups(large, smallBack),
 				},
 			},
@@ -58,7 +58,7 @@ func TestRouted(t *testing.T) {
 				Set:    map[string]string{"x-envoy-max-retries": "1"},
 				Remove: []string{"x-wye-mode"},
 				Metadata: map[string]any{
-					"wye":       decision("auto", "cost"),
+					"wye":       decision("auto", "cost", ""),
 					"wye.route": groups(small, largeBack),
 				},
 			},
@@ -69,7 +69,7 @@ func TestRouted(t *testing.T) {
 				Body: onLarge,
 				Set:  map[string]string{"x-envoy-max-retries": "1"},
 				Metadata: map[string]any{
-					"wye":       decision("auto", "quality", "dropped", "temperature"),
+					"wye":       decision("auto", "quality", "temperature"),
 					"wye.route": groups(large, smallBack),
 				},
 			},
@@ -80,7 +80,7 @@ func TestRouted(t *testing.T) {
 				Body: onSmall,
 				Set:  map[string]string{"x-envoy-max-retries": "0"},
 				Metadata: map[string]any{
-					"wye":       decision("single", "quality"),
+					"wye":       decision("single", "quality", ""),
 					"wye.route": groups(small),
 				},
 			},
@@ -93,7 +93,7 @@ func TestRouted(t *testing.T) {
 				Set:    map[string]string{"x-envoy-max-retries": "1"},
 				Remove: []string{"x-wye-model", "x-wye-anything"},
 				Metadata: map[string]any{
-					"wye":       decision("auto", "quality", "dropped", "temperature"),
+					"wye":       decision("auto", "quality", "temperature"),
 					"wye.route": groups(large, smallBack),
 				},
 			},
@@ -240,17 +240,22 @@ func TestSnapshotPinned(t *testing.T) {
 	<-pinned
 	r.Swap(testSnapshot(t, "new"))
 	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
-	if policy := readRouted(t, got, err).Metadata["wye"].(map[string]any)["policy"]; policy != "new" {
-		t.Errorf("policy %q for a request that began after the swap", policy)
+	if policy := policyOf(readRouted(t, got, err).Metadata); policy != "new" {
+		t.Errorf("policy %v for a request that began after the swap", policy)
 	}
 	send(body(question, true))
 	m, err := stream.Recv()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if policy := m.GetDynamicMetadata().AsMap()["wye"].(map[string]any)["policy"]; policy != "old" {
-		t.Errorf("policy %q for a request that began before the swap", policy)
+	if policy := policyOf(m.GetDynamicMetadata().AsMap()); policy != "old" {
+		t.Errorf("policy %v for a request that began before the swap", policy)
 	}
+}
+
+func policyOf(metadata map[string]any) any {
+	fields, _ := metadata["wye"].(map[string]any)
+	return fields["policy"]
 }
 
 // Observers see every request once, with what is known of it.
