@@ -71,18 +71,19 @@ func lookUp(name []byte) known {
 	return 0
 }
 
-// resembles returns the known field that a decoder which ignores case, such as
-// encoding/json, would take name for.
+// resembles returns the known field that another decoder would take name for:
+// one that ignores case, such as encoding/json, or that ends strings at a zero.
 func resembles(name []byte) string {
 	for _, n := range knownNames {
-		if len(name) >= len(n) && len(name) <= 3*len(n) && foldEqual(name, n) {
+		if len(name) >= len(n) && foldEqual(name, n) {
 			return n
 		}
 	}
 	return ""
 }
 
-// foldEqual is bytes.EqualFold(a, []byte(b)) for a b in lower-case ASCII.
+// foldEqual is bytes.EqualFold(a, []byte(b)) for a b in lower-case ASCII, of a up
+// to its first zero byte.
 func foldEqual(a []byte, b string) bool {
 	for i := range len(b) {
 		if len(a) == 0 {
@@ -102,7 +103,7 @@ func foldEqual(a []byte, b string) bool {
 			return false
 		}
 	}
-	return len(a) == 0
+	return len(a) == 0 || a[0] == 0
 }
 
 // request reads the whole body.

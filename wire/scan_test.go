@@ -178,6 +178,8 @@ func TestScanProblems(t *testing.T) {
 		{"two of an unknown field", rest(`"x":1,"x":2`), wire.CodeDuplicate, "x"},
 		{"long name", rest(`"` + strings.Repeat("é", 99) + `":1,"` + strings.Repeat("é", 99) + `":1`), wire.CodeDuplicate, strings.Repeat("é", 32) + "…"},
 		{"other case", rest(`"Model":"gpt-5"`), wire.CodeInvalidValue, "Model"},
+		{"zero in a name", rest(`"MODEL\u0000x":"gpt-5"`), wire.CodeInvalidValue, "MODEL\x00x"},
+		{"zero after a name", rest(`"stream\u0000":true`), wire.CodeInvalidValue, "stream\x00"},
 		{"other case in Unicode", rest(`"meſſages":[]`), wire.CodeInvalidValue, "meſſages"},
 		{"Kelvin sign", rest(`"max_to` + "\u212a" + `ens":1`), wire.CodeInvalidValue, "max_to\u212aens"},
 		{"no model", `{` + hi + `}`, wire.CodeMissing, "model"},

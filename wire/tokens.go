@@ -32,7 +32,7 @@ import (
 //
 // The safe estimate is wide where the older tokenizers are. It falls short of
 // random letters of one case (0.69 of the count), random punctuation (0.77),
-// random Hangul (0.69) and one-letter words (0.71), which are no prompts.
+// random Hangul (0.69) and one-letter words (0.67), which are no prompts.
 // On texts of our own, which the fit has not seen:
 // go test ./wire -run TestTokens -v
 type tally struct {
@@ -42,7 +42,8 @@ type tally struct {
 
 const tokenUnit = 1024
 
-// Byte classes. The lead byte of a multi-byte character stands for its script.
+// Byte classes: sixteen, so that two of them make an index of one byte. The lead
+// byte of a multi-byte character stands for its script.
 const (
 	clsBreak = iota // line breaks, tabs, other control characters
 	clsSpace
