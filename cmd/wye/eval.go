@@ -161,7 +161,8 @@ func (f *evalFlags) write(stdout io.Writer, report *eval.Report) error {
 	return nil
 }
 
-// command is the call that repeats the report.
+// command is the call that repeats the report; --plots and --json add nothing
+// to it.
 func (f *evalFlags) command() string {
 	args := []string{"wye", "eval", "--data", f.data, "--split", f.split}
 	add := func(on bool, a ...string) {
@@ -177,6 +178,5 @@ func (f *evalFlags) command() string {
 	add(true, "--rounds", strconv.Itoa(f.rounds), "--seed", strconv.FormatUint(f.seed, 10))
 	add(f.robustness, "--robustness")
 	add(f.markdown != "", "--markdown", f.markdown)
-	add(f.plots != "", "--plots", f.plots)
 	return strings.Join(args, " ")
 }

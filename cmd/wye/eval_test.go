@@ -72,7 +72,7 @@ func TestEval(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := "`wye eval --data " + data + " --split val --baselines " + data + " --models small,large --calibrate 10 " +
-		"--balanced-band 0.015 --cost-band 0.055 --rounds 20 --seed 1 --robustness --markdown " + file + " --plots " + plots + "`"
+		"--balanced-band 0.015 --cost-band 0.055 --rounds 20 --seed 1 --robustness --markdown " + file + "`"
 	if !strings.Contains(string(b), command) {
 		t.Errorf("the report does not say that it was made by %s", command)
 	}
