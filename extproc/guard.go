@@ -100,17 +100,13 @@ func (g *guard) extend(timeout time.Duration) bool {
 	return !g.fired
 }
 
-// answer is extend for a stream that starts to send: when the guard fires from
-// now on, it only cancels.
-func (g *guard) answer(timeout time.Duration) bool {
+// answer tells that the stream starts to send; false: the guard has fired. When
+// it fires from now on, it only cancels.
+func (g *guard) answer() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.fired {
-		return false
-	}
 	g.answering = true
-	g.timer.Reset(timeout)
-	return true
+	return !g.fired
 }
 
 // release ends the guard; false: it has fired.

@@ -12,11 +12,11 @@ import (
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/rs/zerolog"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"wye/extproc"
-	"wye/wire"
 )
 
 func responseHeaders() *extprocv3.ProcessingRequest {
@@ -75,6 +75,27 @@ func TestIllegalOrder(t *testing.T) {
 	}
 }
 
+// Bytes that are no message end the stream.
+func TestMalformedMessage(t *testing.T) {
+	t.Parallel()
+	reports := make(chan error, 1)
+	_, conn := start(t, extproc.Config{Observer: extproc.Observer{Protocol: func(err error) { reports <- err }}})
+	stream, err := conn.NewStream(t.Context(), &extprocv3.ExternalProcessor_ServiceDesc.Streams[0],
+		extprocv3.ExternalProcessor_Process_FullMethodName, grpc.ForceCodecV2(rawCodec{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.SendMsg(&[]byte{0x12, 0x02, 0x0a, 0x09}); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(new(int)); status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "malformed message") {
+		t.Errorf("stream ended with %v", err)
+	}
+	if err := <-reports; !strings.Contains(err.Error(), "malformed message") {
+		t.Errorf("reported %v", err)
+	}
+}
+
 // Messages that Envoy may send and that mean nothing to Wye.
 func TestIgnored(t *testing.T) {
 	t.Parallel()
@@ -125,60 +146,6 @@ func TestPanic(t *testing.T) {
 	}
 	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
 	readRouted(t, got, err)
-}
-
-// A stream without progress is answered and ended; one with slow progress is
-// not.
-func TestIdleTimeout(t *testing.T) {
-	t.Parallel()
-	problems := make(chan *wire.Problem, 8)
-	panics := make(chan struct{}, 8)
-	_, conn := start(t, extproc.Config{
-		IdleTimeout: 100 * time.Millisecond,
-		Observer: extproc.Observer{
-			Problem: func(e *extproc.Event, p *wire.Problem) {
-				if e.Request == nil || e.Decision == nil {
-					t.Errorf("event %+v", e)
-				}
-				problems <- p
-				panic("an observer's bug")
-			},
-			Panic: func() { panics <- struct{}{} },
-		},
-	})
-	for name, messages := range map[string][]*extprocv3.ProcessingRequest{
-		"no message": nil, "no body": {chat(9)}, "half a body": {chat(9), body("x", false)},
-	} {
-		got, err := exchange(t, conn, false, messages...)
-		if code := status.Code(err); code != codes.DeadlineExceeded {
-			t.Errorf("%s: stream ended with %v", name, err)
-		}
-		if r := readRefusal(t, got, nil); r.Status != 408 || !strings.Contains(r.Body, `"code":"request_timeout"`) {
-			t.Errorf("%s: got %+v", name, r)
-		}
-		if p := <-problems; p.Status != 408 {
-			t.Errorf("%s: observed %+v", name, p)
-		}
-		<-panics
-	}
-	stream, err := extprocv3.NewExternalProcessorClient(conn).Process(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages := []*extprocv3.ProcessingRequest{chat(len(question))}
-	for i := 0; i < len(question); i += 12 {
-		end := min(i+12, len(question))
-		messages = append(messages, body(question[i:end], end == len(question)))
-	}
-	for _, m := range messages {
-		if err := stream.Send(m); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if m, err := stream.Recv(); err != nil || m.GetRequestHeaders() == nil {
-		t.Errorf("slow client got %v, %v", m, err)
-	}
 }
 
 // FuzzMessageOrder drives a real stream with any sequence of messages: it ends,

@@ -188,9 +188,15 @@ func TestOverload(t *testing.T) {
 	}
 	for refused() { // Until the holder's stream has ended.
 	}
+}
+
+// Decoding counts, too: what is small may become large.
+func TestOverloadDecoding(t *testing.T) {
+	t.Parallel()
 	compressed := zip(t, question+strings.Repeat(" ", 5000))
+	_, conn := start(t, extproc.Config{MaxInflightBytes: len(compressed) + 2000})
 	got, err := exchange(t, conn, false, chat(len(compressed), "content-encoding", "gzip"), body(compressed, true))
-	if r := readRefusal(t, got, err); r.Status != 503 {
-		t.Errorf("decoding beyond the budget: got %+v", r)
+	if r := readRefusal(t, got, err); r.Status != 503 || !strings.Contains(r.Body, `"code":"overloaded"`) {
+		t.Errorf("got %+v", r)
 	}
 }

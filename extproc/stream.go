@@ -74,7 +74,7 @@ func (st *stream) end() {
 // abandon answers for a stream that panicked.
 func (st *stream) abandon() error {
 	st.server.inflight.give(st.reserved)
-	if !st.guard.answer(st.server.config.IdleTimeout) {
+	if !st.guard.answer() {
 		return errExpired
 	}
 	defer st.guard.release()
@@ -283,7 +283,7 @@ func (st *stream) refuse(p *wire.Problem) error {
 	if f := st.server.config.Observer.Problem; f != nil {
 		f(st.event(), p)
 	}
-	if !st.guard.answer(st.server.config.IdleTimeout) {
+	if !st.guard.answer() {
 		return errExpired
 	}
 	return st.server.sendImmediate(st.grpc, p, st)
@@ -293,7 +293,7 @@ func (st *stream) refuse(p *wire.Problem) error {
 // then the reply to the trailers if there were any. It takes ownership of both
 // buffers.
 func (st *stream) send(head, body *[]byte) error {
-	if !st.guard.answer(st.server.config.IdleTimeout) {
+	if !st.guard.answer() {
 		return errExpired
 	}
 	n := len(*body)
@@ -330,7 +330,10 @@ func (st *stream) send(head, body *[]byte) error {
 // of more than 64 KiB.
 const maxChunk = 62 << 10
 
+// sendParts sends one message. It waits while Envoy does not read, but not
+// longer than the idle timeout.
 func (st *stream) sendParts(parts ...mem.Buffer) error {
+	st.guard.extend(st.server.config.IdleTimeout)
 	st.out.data = parts
 	return st.grpc.SendMsg(&st.out)
 }
