@@ -141,7 +141,7 @@ func startGateway(t testing.TB, s *router.Snapshot, o gatewayOptions) *gateway {
 	t.Helper()
 	g := &gateway{t: t, server: xds.NewServer(xds.Config{Grace: o.grace}), processor: startProcessor(t)}
 	t.Cleanup(g.server.Close)
-	ads := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
+	ads := grpc.NewServer(pings)
 	g.server.Register(ads)
 	g.options = xds.Options{
 		Listen: "127.0.0.1:0", ExtProc: g.processor.address(),
