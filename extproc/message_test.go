@@ -105,15 +105,15 @@ func FuzzInbound(f *testing.F) {
 		all = append(all, b...) // Concatenation is merging.
 		f.Add(all)
 	}
-	f.Add([]byte{0x12, 0x05, 0x0a})             // truncated
-	f.Add([]byte{0x12, 0x02, 0x0a, 0x09})       // truncated headers
+	f.Add([]byte{0x12, 0x05, 0x0a})       // truncated
+	f.Add([]byte{0x12, 0x02, 0x0a, 0x09}) // truncated headers
 	f.Add([]byte{0x12, 0x04, 0x0a, 0x02, 0x0a, 0x09})
 	f.Add([]byte{0x12, 0x06, 0x0a, 0x04, 0x0a, 0x02, 0x0a, 0x09})
 	f.Add([]byte{0x22, 0x02, 0x0a, 0x09})                         // truncated body
 	f.Add([]byte{0x12, 0x04, 0x0a, 0x02, 0x08, 0x00})             // a number where headers are due
 	f.Add([]byte{0x12, 0x06, 0x0a, 0x04, 0x0a, 0x02, 0x08, 0x00}) // and where a key is
 	f.Add([]byte{0x5a, 0x01, 0x08})                               // truncated configuration
-	f.Add([]byte{0x0b, 0x0c, 0x3d, 1, 2, 3, 4}) // group, fixed32
+	f.Add([]byte{0x0b, 0x0c, 0x3d, 1, 2, 3, 4})                   // group, fixed32
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var want extprocv3.ProcessingRequest
 		wantErr := proto.Unmarshal(b, &want)
