@@ -54,6 +54,7 @@ func testBodyUntouched(t *testing.T, s *rig.Stack) {
 // of this file, which all name deployment auto.
 func topLevelModel(body string) int {
 	decoder := json.NewDecoder(strings.NewReader(body))
+	decoder.UseNumber() // one of them overflows a float64
 	depth := 0
 	for {
 		token, err := decoder.Token()

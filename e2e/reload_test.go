@@ -105,11 +105,11 @@ func TestPolicyBrokenEdit(t *testing.T) {
 		"empty":         "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			logged := len(s.Wye.Output())
+			logged, refused := len(s.Wye.Output()), s.PolicyStatus(t).Failures
 			rig.WriteFile(t, s.PolicyPath, broken)
 			rig.Eventually(t, 20*time.Second, "the admin page explains the refusal", func() (bool, string) {
 				status := s.PolicyStatus(t)
-				return strings.Contains(status.Refused, "policy.yaml"), fmt.Sprintf("%+v", status)
+				return status.Failures > refused && strings.Contains(status.Refused, "policy.yaml:"), fmt.Sprintf("%+v", status)
 			})
 			if status := s.PolicyStatus(t); status.Hash != before {
 				t.Errorf("policy %s is in force, it was %s", status.Hash, before)

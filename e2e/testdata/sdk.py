@@ -210,7 +210,7 @@ def concrete_model_is_no_deployment():
 
 @case
 def empty_messages():
-    refused(openai.BadRequestError, 400, None, "messages", {"messages": []})
+    refused(openai.BadRequestError, 400, "empty_array", "messages", {"messages": []})
 
 
 @case
@@ -227,20 +227,26 @@ def context_length_exceeded():
 
 @case
 def mode_not_allowed():
-    error = refused(openai.BadRequestError, 400, None, None, {"model": "fixed", "extra_headers": {"x-wye-mode": "cost"}})
+    error = refused(openai.BadRequestError, 400, "mode_not_allowed", None, {"model": "fixed", "extra_headers": {"x-wye-mode": "cost"}})
     expect("cost" in error.body["message"] and "fixed" in error.body["message"], error.body)
 
 
 @case
 def no_candidate():
-    error = refused(openai.BadRequestError, 400, None, None, {"model": "short-context", "tools": TOOLS})
+    error = refused(openai.BadRequestError, 400, "no_candidate", None, {"model": "short-context", "tools": TOOLS})
     expect("small" in error.body["message"] and "tools" in error.body["message"], error.body)
 
 
 @case
 def audio_input():
     audio = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
-    refused(openai.BadRequestError, 400, None, None, {"messages": [{"role": "user", "content": [audio]}]})
+    refused(
+        openai.BadRequestError,
+        400,
+        "unsupported_value",
+        "messages[0].content[0]",
+        {"messages": [{"role": "user", "content": [audio]}]},
+    )
 
 
 @case
@@ -249,7 +255,7 @@ def body_too_large():
     refused(
         openai.APIStatusError,
         413,
-        None,
+        "request_too_large",
         None,
         {"model": "small-bodies", "messages": [{"role": "user", "content": prompt}]},
     )
@@ -262,7 +268,8 @@ def provider_errors_pass_through():
         422,
         "e2e_fault",
         None,
-        {"extra_headers": {"x-e2e-answer": "422"}},
+        {"extra_headers": {"x-e2e-fail": "*=422"}},
+        type_="e2e",
     )
     expect(error.response.headers["x-wye-model"], error.response.headers)
 
@@ -272,8 +279,8 @@ def main():
         line = {"case": function.__name__}
         try:
             function()
-        except Exception:  # each case is reported, whatever it raised
-            line["failure"] = traceback.format_exc(limit=-6)
+        except Exception as error:  # each case is reported, whatever it raised
+            line["failure"] = "".join(traceback.format_exception(error, chain=False))
         print(json.dumps(line), flush=True)
 
 
