@@ -45,7 +45,12 @@ func (f *requestFacts) read(headers []header) *wire.Problem {
 		case "content-type":
 			p = checkContentType(h.value)
 		case "content-encoding":
-			if f.coding = parseCoding(h.value); f.coding == codingUnsupported {
+			if f.coding != codingIdentity {
+				f.coding = codingUnsupported // a second one, on top of the first
+			} else {
+				f.coding = parseCoding(h.value)
+			}
+			if f.coding == codingUnsupported {
 				p = refuse(http.StatusUnsupportedMediaType, codeContentEncoding, "",
 					"the content-encoding %.64q is not supported; send gzip, zstd or no encoding", h.value)
 			}
@@ -55,11 +60,15 @@ func (f *requestFacts) read(headers []header) *wire.Problem {
 			}
 		case envoy.HeaderMode:
 			f.remove = append(f.remove, envoy.HeaderMode)
-			var ok bool
-			if f.mode, ok = router.ParseMode(bytes.TrimSpace(h.value)); !ok {
+			mode, ok := router.ParseMode(bytes.TrimSpace(h.value))
+			switch {
+			case !ok:
 				p = refuse(http.StatusBadRequest, codeInvalidMode, "",
 					"the header "+envoy.HeaderMode+" is %.64q; it can be quality, balanced or cost", h.value)
+			case f.mode != router.ModeDefault:
+				p = refuse(http.StatusBadRequest, codeInvalidMode, "", "the header "+envoy.HeaderMode+" is there twice")
 			}
+			f.mode = mode
 		default:
 			if bytes.HasPrefix(h.key, []byte(envoy.HeaderPrefix)) {
 				f.remove = append(f.remove, string(h.key))

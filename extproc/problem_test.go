@@ -83,6 +83,9 @@ func TestProblems(t *testing.T) {
 		"layered codings": {
 			whole("x", "content-encoding", "gzip, gzip"), 415, "unsupported_content_encoding", nil, "", known(),
 		},
+		"codings on two lines": {
+			whole("x", "content-encoding", "gzip", "content-encoding", "zstd"), 415, "unsupported_content_encoding", nil, "", known(),
+		},
 		"form": {
 			[]*extprocv3.ProcessingRequest{headers(false, "content-type", "application/x-www-form-urlencoded")},
 			415, "unsupported_media_type", nil, "application/json", known(),
@@ -95,6 +98,9 @@ func TestProblems(t *testing.T) {
 		},
 		"invalid mode": {
 			whole(question, "x-wye-mode", "cheapest"), 400, "invalid_mode", nil, `"cheapest"`, known(),
+		},
+		"two modes": {
+			whole(question, "x-wye-mode", "cost", "x-wye-mode", "quality"), 400, "invalid_mode", nil, "twice", known(),
 		},
 		"mode not allowed": {
 			whole(prompt("fixed", "x"), "x-wye-mode", "quality"), 400, "mode_not_allowed", nil, "quality",
