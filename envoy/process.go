@@ -254,17 +254,16 @@ func (p *Process) Stop(ctx context.Context) error {
 	}
 }
 
-// drainRequests returns once no request is under way, ctx ends, or the admin
-// page, and with it every hope of a graceful end, is gone.
+// drainRequests returns once no request is under way, ctx ends, or the process
+// does. Without the admin page there is no graceful end.
 func (p *Process) drainRequests(ctx context.Context) {
-	if _, err := p.Admin(ctx, http.MethodPost, "/drain_listeners?inboundonly"); err != nil {
+	if _, err := p.Admin(ctx, http.MethodPost, "/drain_listeners"); err != nil {
 		return
 	}
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		active, err := p.activeRequests(ctx)
-		if err != nil || active == 0 {
+		if active, err := p.activeRequests(ctx); err == nil && active == 0 {
 			return
 		}
 		select {
