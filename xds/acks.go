@@ -200,13 +200,16 @@ func wildcard(typeURL string) bool {
 // whoever has the clusters needs their endpoints and secrets next, and whoever
 // has the listener its routes.
 func (s *stream) concerns(typeURL string) bool {
+	if s.types[typeURL] != nil {
+		return true
+	}
 	switch typeURL {
 	case resourcev3.EndpointType, resourcev3.SecretType:
 		return s.types[resourcev3.ClusterType] != nil
 	case resourcev3.RouteType:
 		return s.types[resourcev3.ListenerType] != nil
 	}
-	return s.types[typeURL] != nil
+	return false
 }
 
 // snapshot copies what may be shown of the stream.

@@ -1,0 +1,472 @@
+package xds_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/google/go-cmp/cmp"
+	statusv1 "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"wye/router"
+	"wye/xds"
+)
+
+// member is a client that does by hand what an Envoy does over delta xDS.
+type member struct {
+	t      *testing.T
+	id     string
+	stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
+	inbox  chan *discoveryv3.DeltaDiscoveryResponse
+}
+
+// serveXDS runs the server and returns a connection to it.
+func serveXDS(t *testing.T, c xds.Config) (*xds.Server, *grpc.ClientConn) {
+	t.Helper()
+	s := xds.NewServer(c)
+	t.Cleanup(s.Close)
+	g := grpc.NewServer()
+	s.Register(g)
+	conn, err := grpc.NewClient(serve(t, g), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return s, conn
+}
+
+func connect(t *testing.T, conn *grpc.ClientConn, id string) *member {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &member{t: t, id: id, stream: stream, inbox: make(chan *discoveryv3.DeltaDiscoveryResponse)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			r, err := stream.Recv()
+			if err != nil {
+				return
+			}
+			select {
+			case m.inbox <- r:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return m
+}
+
+func (m *member) send(r *discoveryv3.DeltaDiscoveryRequest) {
+	m.t.Helper()
+	r.Node = &corev3.Node{Id: m.id, Cluster: "test", Locality: &corev3.Locality{Zone: "eu"}}
+	if err := m.stream.Send(r); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// receive waits for a response of the type.
+func (m *member) receive(typeURL string) *discoveryv3.DeltaDiscoveryResponse {
+	m.t.Helper()
+	select {
+	case r := <-m.inbox:
+		if r.GetTypeUrl() != typeURL {
+			m.t.Fatalf("%s got %s, want %s", m.id, r.GetTypeUrl(), typeURL)
+		}
+		return r
+	case <-time.After(10 * time.Second):
+		m.t.Fatalf("%s got nothing of %s", m.id, typeURL)
+		return nil
+	}
+}
+
+// quiet fails if there is a response.
+func (m *member) quiet() {
+	m.t.Helper()
+	select {
+	case r := <-m.inbox:
+		m.t.Fatalf("%s got %v", m.id, r)
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+func (m *member) ack(r *discoveryv3.DeltaDiscoveryResponse) {
+	m.t.Helper()
+	m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.GetTypeUrl(), ResponseNonce: r.GetNonce()})
+}
+
+func (m *member) nack(r *discoveryv3.DeltaDiscoveryResponse, why string) {
+	m.t.Helper()
+	m.send(&discoveryv3.DeltaDiscoveryRequest{
+		TypeUrl: r.GetTypeUrl(), ResponseNonce: r.GetNonce(), ErrorDetail: &statusv1.Status{Code: 13, Message: why},
+	})
+}
+
+func names(r *discoveryv3.DeltaDiscoveryResponse) []string {
+	var all []string
+	for _, res := range r.GetResources() {
+		all = append(all, res.GetName())
+	}
+	slices.Sort(all)
+	return all
+}
+
+// dnsPolicy builds a policy whose clusters have no endpoints of their own, so
+// that a member needs only clusters, and routes.
+func dnsPolicy(t *testing.T, models ...string) *xds.Resources {
+	t.Helper()
+	c := router.Config{Deployments: []router.Deployment{{Name: "d-" + models[0]}}}
+	for i, m := range models {
+		c.Models = append(c.Models, router.Model{Name: m})
+		c.Backends = append(c.Backends, router.Backend{Name: m, Model: router.ModelIndex(i), SendAs: m, Address: m + ".example:80"})
+		c.Deployments[0].Subset = append(c.Deployments[0].Subset, router.ModelIndex(i))
+	}
+	r, err := xds.Build(snapshot(t, c), xds.Options{Listen: "127.0.0.1:0", ExtProc: "127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// stage runs Stage in the background.
+func stage(t *testing.T, ctx context.Context, s *xds.Server, r *xds.Resources) chan error {
+	t.Helper()
+	result := make(chan error, 1)
+	go func() {
+		staged, err := s.Stage(ctx, r)
+		if err == nil {
+			staged.Retire()
+		}
+		result <- err
+	}()
+	return result
+}
+
+func pendingResult(t *testing.T, result chan error) {
+	t.Helper()
+	select {
+	case err := <-result:
+		t.Fatalf("it returned %v before every member had acknowledged", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+func done(t *testing.T, result chan error) error {
+	t.Helper()
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not return")
+		return nil
+	}
+}
+
+// Only what changed travels, clusters before routes, and a publication is over
+// when the last member has acknowledged.
+func TestStageWaitsForEveryMember(t *testing.T) {
+	t.Parallel()
+	s, conn := serveXDS(t, xds.Config{Grace: 50 * time.Millisecond})
+	if err := s.Publish(t.Context(), dnsPolicy(t, "a")); err != nil {
+		t.Fatal(err)
+	}
+	first := s.Published()
+	members := []*member{connect(t, conn, "one"), connect(t, conn, "two")}
+	for _, m := range members {
+		m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType})
+		m.ack(m.receive(resourcev3.ClusterType))
+		m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.RouteType, ResourceNamesSubscribe: []string{"wye"}})
+		m.ack(m.receive(resourcev3.RouteType))
+		m.quiet()
+	}
+	result := stage(t, t.Context(), s, dnsPolicy(t, "a", "b"))
+	for i, m := range members {
+		r := m.receive(resourcev3.ClusterType)
+		if got := names(r); len(got) != 2 || !strings.HasPrefix(got[0], "wye/fallback/b/") || !strings.HasPrefix(got[1], "wye/first/b/") || len(r.GetRemovedResources()) != 0 {
+			t.Errorf("%s got %q, removed %q", m.id, got, r.GetRemovedResources())
+		}
+		m.quiet()
+		pendingResult(t, result)
+		if i == 0 {
+			m.ack(r)
+			continue
+		}
+		m.ack(r)
+	}
+	for _, m := range members {
+		r := m.receive(resourcev3.RouteType)
+		pendingResult(t, result)
+		m.ack(r)
+	}
+	if err := done(t, result); err != nil {
+		t.Fatal(err)
+	}
+	want := s.Published()
+	for _, n := range s.Nodes() {
+		if n.Acked[resourcev3.ClusterType] != want.Version(resourcev3.ClusterType) || n.Cluster != "test" || n.Zone != "eu" || !n.Delta {
+			t.Errorf("node %+v", n)
+		}
+	}
+	if first.Version(resourcev3.ClusterType) == want.Version(resourcev3.ClusterType) {
+		t.Error("the version of the clusters did not change")
+	}
+	// The deployment route of the first policy has its own name in the second,
+	// so nothing else is withdrawn.
+	if c := s.Counters(); c.Streams != 2 || c.Publications != 2 || c.Acks < 8 || c.Nacks != 0 || c.Failures != 0 {
+		t.Errorf("counters %+v", c)
+	}
+}
+
+// What the new policy lacks stays for the grace, then goes: routes first.
+func TestRetire(t *testing.T) {
+	t.Parallel()
+	s, conn := serveXDS(t, xds.Config{Grace: 300 * time.Millisecond})
+	if err := s.Publish(t.Context(), dnsPolicy(t, "a")); err != nil {
+		t.Fatal(err)
+	}
+	m := connect(t, conn, "one")
+	m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType})
+	m.ack(m.receive(resourcev3.ClusterType))
+	m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.RouteType, ResourceNamesSubscribe: []string{"wye"}})
+	m.ack(m.receive(resourcev3.RouteType))
+	result := stage(t, t.Context(), s, dnsPolicy(t, "b"))
+	m.ack(m.receive(resourcev3.ClusterType))
+	routes := m.receive(resourcev3.RouteType)
+	if text := fmt.Sprint(routes.GetResources()[0].GetResource()); !strings.Contains(text, "deployment/d-a") || !strings.Contains(text, "deployment/d-b") {
+		t.Errorf("staged routes %s", text)
+	}
+	m.ack(routes)
+	if err := done(t, result); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	routes = m.receive(resourcev3.RouteType)
+	if took := time.Since(began); took < 100*time.Millisecond {
+		t.Errorf("withdrawn after %v", took)
+	}
+	if text := fmt.Sprint(routes.GetResources()[0].GetResource()); strings.Contains(text, "deployment/d-a") || !strings.Contains(text, "deployment/d-b") {
+		t.Errorf("routes after the grace: %s", text)
+	}
+	m.quiet()
+	m.ack(routes)
+	clusters := m.receive(resourcev3.ClusterType)
+	if removed := clusters.GetRemovedResources(); len(removed) != 2 || len(clusters.GetResources()) != 0 {
+		t.Errorf("removed %q, set %q", removed, names(clusters))
+	}
+	m.ack(clusters)
+	m.quiet()
+}
+
+// One refusal is enough: it is reported in the member's words, and everybody
+// gets back what was before.
+func TestStageRefused(t *testing.T) {
+	t.Parallel()
+	s, conn := serveXDS(t, xds.Config{})
+	if err := s.Publish(t.Context(), dnsPolicy(t, "a")); err != nil {
+		t.Fatal(err)
+	}
+	before := s.Published()
+	good, bad := connect(t, conn, "good"), connect(t, conn, "bad")
+	for _, m := range []*member{good, bad} {
+		m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType})
+		m.ack(m.receive(resourcev3.ClusterType))
+	}
+	result := stage(t, t.Context(), s, dnsPolicy(t, "b"))
+	good.ack(good.receive(resourcev3.ClusterType))
+	bad.nack(bad.receive(resourcev3.ClusterType), "no such filter")
+	err := done(t, result)
+	var rejection *xds.Rejection
+	if !errors.As(err, &rejection) || rejection.NodeID != "bad" || rejection.Message != "no such filter" || rejection.TypeURL != resourcev3.ClusterType {
+		t.Fatalf("error %v", err)
+	}
+	if want := "stage resources: envoy bad refuses envoy.config.cluster.v3.Cluster: no such filter"; err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
+	}
+	for _, m := range []*member{good, bad} {
+		r := m.receive(resourcev3.ClusterType)
+		if len(r.GetRemovedResources()) != 2 || len(r.GetResources()) != 0 {
+			t.Errorf("%s: removed %q, set %q", m.id, r.GetRemovedResources(), names(r))
+		}
+		m.ack(r)
+	}
+	if s.Published() != before {
+		t.Error("what was before is not restored")
+	}
+	if c := s.Counters(); c.Nacks != 1 || c.Failures != 1 || c.Publications != 1 {
+		t.Errorf("counters %+v", c)
+	}
+	// The next one is not held against the member.
+	result = stage(t, t.Context(), s, dnsPolicy(t, "c"))
+	good.ack(good.receive(resourcev3.ClusterType))
+	bad.ack(bad.receive(resourcev3.ClusterType))
+	if err := done(t, result); err != nil {
+		t.Error(err)
+	}
+	for _, n := range s.Nodes() {
+		if (n.Rejected != nil) != (n.ID == "bad") {
+			t.Errorf("node %s: rejected %v", n.ID, n.Rejected)
+		}
+	}
+}
+
+// A member that says nothing fails the publication when its time is over, and
+// what was before is restored; one that goes away is not waited for.
+func TestStageTimesOut(t *testing.T) {
+	t.Parallel()
+	s, conn := serveXDS(t, xds.Config{})
+	if err := s.Publish(t.Context(), dnsPolicy(t, "a")); err != nil {
+		t.Fatal(err)
+	}
+	before := s.Published()
+	m := connect(t, conn, "silent")
+	m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType})
+	m.ack(m.receive(resourcev3.ClusterType))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	err := done(t, stage(t, ctx, s, dnsPolicy(t, "b")))
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"silent"`) {
+		t.Errorf("error %v", err)
+	}
+	if s.Published() != before {
+		t.Error("what was before is not restored")
+	}
+	result := stage(t, t.Context(), s, dnsPolicy(t, "c"))
+	pendingResult(t, result)
+	// Another publication waits its turn, and no longer than it is told to.
+	if err := done(t, stage(t, ctx, s, dnsPolicy(t, "d"))); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	if err := m.stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if err := done(t, result); err != nil {
+		t.Error(err)
+	}
+	if n := s.Nodes(); len(n) != 0 {
+		t.Errorf("nodes %+v", n)
+	}
+}
+
+// A member that comes back with what it has is sent nothing again, and one that
+// asks for a type that nobody knows is told that there is nothing.
+func TestResumeAndUnknownTypes(t *testing.T) {
+	t.Parallel()
+	s, conn := serveXDS(t, xds.Config{})
+	if err := s.Publish(t.Context(), dnsPolicy(t, "a")); err != nil {
+		t.Fatal(err)
+	}
+	m := connect(t, conn, "one")
+	m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType})
+	r := m.receive(resourcev3.ClusterType)
+	m.ack(r)
+	has := map[string]string{}
+	for _, res := range r.GetResources() {
+		has[res.GetName()] = res.GetVersion()
+	}
+	again := connect(t, conn, "again")
+	again.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType, InitialResourceVersions: has})
+	if r := again.receive(resourcev3.ClusterType); len(r.GetResources()) != 0 || len(r.GetRemovedResources()) != 0 {
+		t.Errorf("sent again: %q", names(r))
+	} else {
+		again.ack(r)
+	}
+	if err := done(t, stage(t, t.Context(), s, dnsPolicy(t, "a"))); err != nil {
+		t.Error(err)
+	}
+	const unknown = "type.googleapis.com/wye.nothing.v1.Nothing"
+	again.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: unknown})
+	if r := again.receive(unknown); len(r.GetResources()) != 0 {
+		t.Errorf("got %v", r)
+	}
+}
+
+// Over state-of-the-world xDS a refusal must not make the server send the same
+// again and again.
+func TestStateOfTheWorldRefusal(t *testing.T) {
+	t.Parallel()
+	s, conn := serveXDS(t, xds.Config{})
+	if err := s.Publish(t.Context(), dnsPolicy(t, "a")); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(r *discoveryv3.DiscoveryRequest) {
+		t.Helper()
+		r.Node, r.TypeUrl = &corev3.Node{Id: "old"}, resourcev3.ClusterType
+		if err := stream.Send(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(&discoveryv3.DiscoveryRequest{})
+	r, err := stream.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.GetVersionInfo() != s.Published().Version(resourcev3.ClusterType) || len(r.GetResources()) != 3 {
+		t.Errorf("version %s with %d resources", r.GetVersionInfo(), len(r.GetResources()))
+	}
+	send(&discoveryv3.DiscoveryRequest{VersionInfo: r.GetVersionInfo(), ResponseNonce: r.GetNonce()})
+	good := r.GetVersionInfo()
+	result := stage(t, t.Context(), s, dnsPolicy(t, "b"))
+	if r, err = stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	send(&discoveryv3.DiscoveryRequest{VersionInfo: good, ResponseNonce: r.GetNonce(), ErrorDetail: &statusv1.Status{Message: "no"}})
+	var rejection *xds.Rejection
+	if err := done(t, result); !errors.As(err, &rejection) || rejection.Message != "no" {
+		t.Errorf("error %v", err)
+	}
+	if r, err = stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	if r.GetVersionInfo() != good {
+		t.Errorf("restored %s, want %s", r.GetVersionInfo(), good)
+	}
+	send(&discoveryv3.DiscoveryRequest{VersionInfo: good, ResponseNonce: r.GetNonce()})
+	if diff := cmp.Diff(uint64(1), s.Counters().Nacks); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Without an Envoy there is nobody to wait for, and a closed server lets go of
+// its streams.
+func TestPublishAlone(t *testing.T) {
+	t.Parallel()
+	s, conn := serveXDS(t, xds.Config{})
+	if s.Published() != nil {
+		t.Error("something is published already")
+	}
+	for _, model := range []string{"a", "b", "c"} {
+		if err := s.Publish(t.Context(), dnsPolicy(t, model)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := connect(t, conn, "late")
+	m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType})
+	if got := names(m.receive(resourcev3.ClusterType)); len(got) != 7 {
+		t.Errorf("got %q, want those of three policies and ext_proc", got)
+	}
+	s.Close()
+	for len(s.Nodes()) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
