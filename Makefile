@@ -10,6 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOLS   := .cache/tools
 VENV    := .cache/venv
+LINTERS := .cache/linters
 DATA    ?= ../shared/data
 FUZZTIME ?= 10s
 # The git revision that bench-diff compares with, and the benchmarks it runs.
@@ -73,8 +74,11 @@ fmt: $(TOOLS)/golangci-lint ## Format the Go code.
 	$(TOOLS)/golangci-lint fmt ./...
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint ## Lint the Go code.
+lint: $(TOOLS)/golangci-lint $(LINTERS)/ready ## Lint the code, the scripts, the examples and the Dockerfile.
 	$(TOOLS)/golangci-lint run ./...
+	$(LINTERS)/bin/shellcheck .ci/run tools/*.sh internal/docstest/stubs/*
+	$(LINTERS)/bin/ruff check --quiet --no-cache examples e2e
+	$(LINTERS)/bin/hadolint Dockerfile
 
 .PHONY: vuln
 vuln: $(TOOLS)/govulncheck ## Look for known vulnerabilities (needs vuln.go.dev).
@@ -121,6 +125,9 @@ $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/benchstat: tools/go.mod too
 	cd tools && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o ../$@ $(PACKAGE)
 
 $(VENV)/ready: e2e/requirements.txt
-	python3 -m venv --without-pip $(VENV)
-	python3 -m pip --python $(VENV)/bin/python install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r $<
+$(LINTERS)/ready: tools/requirements.txt
+$(VENV)/ready $(LINTERS)/ready:
+	python3 -m venv --without-pip $(@D)
+	python3 -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary=:all: -r $<
 	touch $@

@@ -10,6 +10,7 @@ then, per mode, which models served how often.
 import argparse
 import collections
 import concurrent.futures
+import functools
 import json
 import pathlib
 import subprocess
@@ -85,7 +86,7 @@ def main():
     rows = []
     with concurrent.futures.ThreadPoolExecutor(len(MODES)) as pool:
         for prompt in prompts:
-            new = list(pool.map(lambda mode: ask(client, args, prompt, mode), MODES))
+            new = list(pool.map(functools.partial(ask, client, args, prompt), MODES))
             show(prompt, new)
             rows += new
     distribution(rows)
