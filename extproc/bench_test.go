@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -162,9 +163,11 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// serveService serves s with the options that Server has found to pay, so that
+// what differs is the messages.
 func serveService(s extprocv3.ExternalProcessorServer) func(net.Listener) func() {
 	return func(l net.Listener) func() {
-		g := grpc.NewServer()
+		g := grpc.NewServer(grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))))
 		extprocv3.RegisterExternalProcessorServer(g, s)
 		go func() { _ = g.Serve(l) }()
 		return g.Stop

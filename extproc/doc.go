@@ -11,6 +11,7 @@
 //
 // Messages are read and written at the level of the protobuf wire format by the
 // functions in inbound.go and outbound.go; tests hold them against the generated
-// types. One stream costs about a third less CPU than with generated messages
-// (BenchmarkStream).
+// types. A stream takes about half the CPU time that it takes with generated
+// messages: 78 µs against 165 µs for a 2 KB prompt, the benchmark's client
+// included; a stream that does nothing takes 70 µs (BenchmarkStream).
 package extproc
