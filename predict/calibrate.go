@@ -58,7 +58,7 @@ const calibrationFormat = 1
 // model's own spread, and of each embedding weight.
 const (
 	shiftVariance  = 1.0
-	weightVariance = 2.0
+	weightVariance = 1.0
 )
 
 // Calibrate fits a model that the predictor was not trained on, or was trained

@@ -6,8 +6,10 @@ import (
 )
 
 //go:embed weights/default.wye
-var defaultWeights []byte
+var builtInWeights []byte
+
+var builtIn = sync.OnceValues(func() (*Predictor, error) { return Load(builtInWeights) })
 
 // Default returns the predictor that is built into the program. It is decoded
 // once.
-var Default = sync.OnceValues(func() (*Predictor, error) { return Load(defaultWeights) })
+func Default() (*Predictor, error) { return builtIn() }

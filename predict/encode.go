@@ -99,9 +99,10 @@ type encoder struct {
 	idfUnit float32
 }
 
-// embed writes the unit-length embedding of g's text and returns the share of
-// the text's vector that the embedding captures, 0 to 1: how familiar its
-// n-grams are. An empty text is the zero vector.
+// embed writes the unit-length embedding of g's text and returns how familiar
+// its n-grams are: the share of the text's vector that the embedding captures,
+// up to a constant factor. An empty text is the zero vector and wholly
+// unfamiliar.
 func (e *encoder) embed(g *grams, out *[Dim]float32) (captured float32) {
 	var acc [Dim]int32
 	energy := e.sum(g, &acc)
@@ -119,7 +120,7 @@ func (e *encoder) embed(g *grams, out *[Dim]float32) (captured float32) {
 	for i := range out {
 		out[i] = float32(out[i] * inv)
 	}
-	return min(sqrt32(norm/energy), 1)
+	return sqrt32(norm / energy)
 }
 
 // facts are dense features of the normalised text. None depends on case, white

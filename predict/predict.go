@@ -144,7 +144,7 @@ func (p *Predictor) Predict(in *Input, models []Model, out []Output) {
 // Shares of the parts of a conversation in its embedding, relative to the last
 // user turn. Small, so that a long system prompt cannot drown the question.
 const (
-	systemShare  = 0.15
+	systemShare  = 0.1
 	historyShare = 0.25
 )
 
@@ -202,7 +202,7 @@ func (e *encoder) raw(in *Input, s *scratch) {
 
 // Encode writes the networks' input for in, before standardisation, to x, which
 // has length Width, and returns how familiar the prompt's n-grams are to the
-// table, 0 to 1. Only the n-gram table of w is used. For training.
+// table, a number of at least zero to compare with others. Only the n-gram table of w is used. For training.
 func (w *Weights) Encode(in *Input, x []float32) (familiar float32) {
 	e := encoder{rows: w.Rows, idf: w.IDF, scale: w.RowScale, idfUnit: w.IDFUnit}
 	s := encodeScratch.Get().(*scratch)
@@ -244,12 +244,21 @@ func (p *Predictor) trust(s *scratch, in *Input) float32 {
 	if in.Images > 0 || in.ToolCount > 0 {
 		return 0 // the training data has neither
 	}
-	var nearest float32
-	for _, t := range s.tasks.task[:s.tasks.n] {
-		nearest = max(nearest, dot(s.embedding[:], p.w.TaskCentre[t*Dim:]))
+	w, g := p.w, &p.w.Guard
+	var near float32
+	for i, t := range s.tasks.task[:s.tasks.n] {
+		near += float32(s.tasks.share[i] * Nearness(dot(s.embedding[:], w.TaskCentre[t*Dim:]), w.TaskNear[2*t:]))
 	}
-	g := &p.w.Guard.Weights
-	return sigmoid(float32(g[0]*nearest) + float32(g[1]*s.familiar) + float32(g[2]*s.tasks.share[0]) + g[3])
+	known := sigmoid(float32(g.Weights[0]*near) + float32(g.Weights[1]*s.tasks.share[0]) + g.Weights[Signals])
+	fade := (s.familiar - g.Strange) / max(g.Familiar-g.Strange, 1e-6)
+	return float32(known * min(max(fade, 0), 1))
+}
+
+// Nearness is how near a prompt with that cosine to a task's centre is, in
+// standard deviations of the task's own prompts, whose mean cosine and
+// reciprocal deviation are in task. For training.
+func Nearness(cosine float32, task []float32) float32 {
+	return min(max(float32((cosine-task[0])*task[1]), -6), 2)
 }
 
 // estimate mixes what is known of one model for the prompt that s was read
@@ -269,8 +278,7 @@ func (p *Predictor) estimate(s *scratch, a *ability) Output {
 	}
 	doubt := 1 - s.trust
 	byLevel := s.trust + float32(doubt*w.Guard.Level)
-	byPrompt := s.trust + float32(doubt*w.Guard.Deviation)
-	logit := w.Level + float32(byLevel*(level-w.Level)) + a.average + float32(byPrompt*(deviation-a.average))
+	logit := w.Level + float32(byLevel*(level-w.Level)) + a.average + float32(s.trust*(deviation-a.average))
 	variance += float32(doubt*float32(w.Guard.Spread*w.Guard.Spread)) + float32(a.spread*a.spread)
 	if a.local != nil {
 		logit, variance = a.local.correct(&s.embedding, logit)

@@ -38,6 +38,7 @@ type Weights struct {
 	LengthTask  []float32 // Models x Tasks: log tokens beyond the network's
 	TaskItem    []float32 // Tasks x (1+Axes): mean level and demands
 	TaskCentre  []float32 // Tasks x Dim: mean embedding, of unit length
+	TaskNear    []float32 // Tasks x 2: mean cosine of its prompts to the centre, one over its deviation
 	WithinLevel []float32 // Tasks: share of a prompt's level beyond its task's that counts
 	Within      []float32 // Tasks: the same for its demands
 	SkillOfTask []float32 // Tasks x Skills: share of each skill in a task
@@ -79,18 +80,22 @@ type Trend struct {
 }
 
 // Signals is the number of signals that tell whether a prompt is of a kind that
-// the training data has: how near it is to the nearest of its likely tasks, how
-// familiar its n-grams are, and how sure the likeliest task is.
-const Signals = 3
+// the training data has: how near it is to the centres of its likely tasks,
+// in the standard deviations of those tasks' own prompts, and how sure the
+// likeliest task is.
+const Signals = 2
 
 // Guard says how far the prompt is believed by how much it is like the training
-// data. Trust is a logistic function of the signals. At full trust the prompt's
-// level and the models' differences on it count in full; at none, by the shares
-// Level and Deviation, and the rest is the models' average.
+// data. Trust is a logistic function of the signals, and fades to nothing where
+// the text's n-grams are less familiar than those of nearly all training
+// prompts. At full trust the prompt's
+// level and the models' differences on it count in full; at none, the level
+// counts by the share Level, and models differ by their averages.
 type Guard struct {
 	Weights   [Signals + 1]float32 `json:"weights"` // the last is a constant
 	Level     float32              `json:"level"`
-	Deviation float32              `json:"deviation"`
+	Strange   float32              `json:"strange"`   // familiarity at which nothing is left of trust
+	Familiar  float32              `json:"familiar"`  // and at which it is whole
 	Threshold float32              `json:"threshold"` // trust below it marks an output as guarded
 	// Spread is the standard deviation in logits, beyond the posterior's, of a
 	// model's quality on a kind of task the predictor never saw.
@@ -137,6 +142,7 @@ func (w *Weights) tensors() []tensor {
 		{"length by task", &w.LengthTask, m * t},
 		{"demands by task", &w.TaskItem, t * (1 + w.Axes)},
 		{"task centres", &w.TaskCentre, t * Dim},
+		{"nearness by task", &w.TaskNear, 2 * t},
 		{"level scale by task", &w.WithinLevel, t},
 		{"demand scale by task", &w.Within, t},
 		{"skills by task", &w.SkillOfTask, t * s},

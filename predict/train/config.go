@@ -18,9 +18,11 @@ type Config struct {
 	TaskEpochs  int     `json:"task_epochs"`
 	ItemHidden  int     `json:"item_hidden"`
 	ItemEpochs  int     `json:"item_epochs"`
+	CrossEpochs int     `json:"cross_epochs"` // of networks that are only there to be tested
 	Axes        int     `json:"axes"`
 	LengthAxes  int     `json:"length_axes"`
 	Dropout     float64 `json:"dropout"`
+	Augment     float64 `json:"augment"`      // share of prompts that an epoch sees put otherwise
 	Decay       float64 `json:"decay"`        // weight decay of the networks
 	AxisDecay   float64 `json:"axis_decay"`   // of abilities
 	LearnRate   float64 `json:"learn_rate"`   // Adam's, falling to zero over the run
@@ -36,9 +38,9 @@ type Config struct {
 // DefaultConfig are the settings of the weights that ship.
 func DefaultConfig() Config {
 	return Config{
-		Version: "2026-11-25.1", Seed: 1, SVDIterations: 3,
-		TaskHidden: 96, TaskEpochs: 10, ItemHidden: 128, ItemEpochs: 10, Axes: 16, LengthAxes: 4,
-		Dropout: 0.3, Decay: 1e-3, AxisDecay: 1e-2, LearnRate: 2e-3, Batch: 64,
+		Version: "2026-11-25.1", Seed: 1, SVDIterations: 2,
+		TaskHidden: 96, TaskEpochs: 10, ItemHidden: 128, ItemEpochs: 10, CrossEpochs: 5, Axes: 16, LengthAxes: 4,
+		Dropout: 0.3, Augment: 0.4, Decay: 1e-3, AxisDecay: 1e-2, LearnRate: 2e-3, Batch: 64,
 		FamilyVar: 0.5, ResidualVar: 0.25, WithinVar: 0.1,
 		Skills: defaultSkills(),
 	}
@@ -72,8 +74,10 @@ func (c *Config) check() error {
 	positive("item_hidden", c.ItemHidden > 0 && c.ItemHidden <= 256)
 	positive("task_epochs", c.TaskEpochs > 0)
 	positive("item_epochs", c.ItemEpochs > 0)
+	positive("cross_epochs", c.CrossEpochs > 0)
 	positive("axes", c.Axes > 0 && c.LengthAxes > 0 && c.Axes+c.LengthAxes <= 62)
 	positive("dropout", c.Dropout >= 0 && c.Dropout < 1)
+	positive("augment", c.Augment >= 0 && c.Augment <= 1)
 	positive("decay", c.Decay >= 0 && c.AxisDecay >= 0)
 	positive("learn_rate", c.LearnRate > 0)
 	positive("batch", c.Batch > 0)

@@ -42,7 +42,7 @@ func (r *run) crossFit(fold []int, stage uint64) []held {
 			if !some || !slices.Contains(include, true) {
 				return
 			}
-			n := r.fitNets(include, stage+2*uint64(f))
+			n := r.fitNets(include, r.config.CrossEpochs, r.config.CrossEpochs, stage+2*uint64(f))
 			average, level := n.averages(len(r.w.Models), seen)
 			for i := range fold {
 				if !include[i] {
@@ -113,10 +113,11 @@ func (r *run) judge(n *nets, i int, average []float64, level float64) held {
 		h.average = append(h.average, average[o.Model])
 		h.length = append(h.length, float64(out[width]+p[width]+dot32(p[width+1:n.stride], out[width+1:])))
 	}
-	var nearest float64
+	var near float64
 	for k := range h.n {
-		nearest = max(nearest, float64(dot32(r.embedding[i], n.centre[h.tasks[k]*predict.Dim:])))
+		t := h.tasks[k]
+		near += h.shares[k] * float64(predict.Nearness(dot32(r.embedding[i], n.centre[t*predict.Dim:]), n.near[2*t:]))
 	}
-	h.signals = [predict.Signals]float64{nearest, float64(r.familiar[i]), h.shares[0]}
+	h.signals = [predict.Signals]float64{near, h.shares[0]}
 	return h
 }

@@ -21,6 +21,7 @@ type run struct {
 	prompts   []int       // indexes into data.Prompts of the training split
 	x         [][]float32 // standardised input of each training prompt
 	embedding [][]float32 // its embedding
+	augmented [][]float32 // a second version of x: the same prompt put otherwise
 	familiar  []float32   // how familiar its n-grams are
 	answers   [][]Outcome // of each training prompt
 	task      []int       // of each training prompt
@@ -58,6 +59,7 @@ func Fit(data *Data, config Config, table *predict.Weights, log io.Writer) (*pre
 		fitTable(w, texts, balance, config.SVDIterations, r.rng(1))
 	}
 	r.standardise(texts)
+	r.fitAugmented(texts)
 
 	r.say("networks: %d tasks, %d models", len(w.Tasks), len(w.Models))
 	r.fitAll()
@@ -77,7 +79,7 @@ func (r *run) fitAll() {
 	var final *nets
 	var unseenPrompts, unseenTasks []held
 	parallel(
-		func() { final = r.fitNets(all, 2) },
+		func() { final = r.fitNets(all, r.config.TaskEpochs, r.config.ItemEpochs, 2) },
 		func() { unseenPrompts = r.crossFit(prompts, 100) },
 		func() { unseenTasks = r.crossFit(tasks, 200) },
 	)

@@ -2,71 +2,129 @@ package train
 
 import (
 	"math"
+	"slices"
 
 	"wye/predict"
 )
 
-// fitGuard learns, from prompts of tasks that networks had not seen beside
-// prompts of tasks that they had, to tell the two apart, and how far the
-// prompt is to be believed on the former.
+// fitGuard learns how far a prompt is to be believed, from prompts of tasks
+// that the networks had not seen beside prompts of tasks that they had.
 func (r *run) fitGuard(unseenPrompts, unseenTasks []held) {
 	g := &r.w.Guard
+	g.Level = float32(r.fitLevel(unseenTasks))
 	g.Weights = r.fitTrust(unseenPrompts, unseenTasks)
-	level, deviation := r.fitFloor(unseenTasks)
-	g.Level, g.Deviation = float32(level), float32(deviation)
 	g.Spread = float32(r.fitSpread(unseenTasks))
 	g.Threshold = 0.5
+	familiar := slices.Sorted(slices.Values(r.familiar))
+	g.Familiar = familiar[len(familiar)/100]
+	g.Strange = familiar[0] / 2
 }
 
-// fitTrust is a logistic regression of whether the task was seen on the
-// signals; its weights, the last a constant.
+// seenWeight is how many times as much a prompt of a task that was seen counts
+// as one of a task that was not. It states what traffic is expected: prompts
+// of known kinds for the most part.
+const seenWeight = 3
+
+// trustTerm is one answer in the terms of trust: the logit is rest at none, and
+// rest+swing at full trust.
+type trustTerm struct {
+	prompt      int // index into a list of signals
+	rest, swing float64
+	score       float64
+	weight      float64
+}
+
+// fitTrust fits trust, a logistic function of the signals, so that estimates
+// mixed by it have the least loss on both kinds of prompts:
+// it is high where what the networks say of the differences between models
+// holds, and not just where a prompt looks known. It returns the weights of
+// the signals, the last a constant.
 func (r *run) fitTrust(seen, unseen []held) (w [predict.Signals + 1]float32) {
 	const n = predict.Signals + 1
-	type sample struct {
-		x [n]float64
-		y float64
-		c float64
-	}
-	var samples []sample
-	for i := range r.x {
-		for y, hs := range [][]held{unseen, seen} {
-			if len(hs[i].onTasks) == 0 {
-				continue // no fold without it
+	var signals [][n]float64
+	var terms []trustTerm
+	for kind, hs := range [][]held{seen, unseen} {
+		for i := range hs {
+			h := &hs[i]
+			if h.n == 0 {
+				continue // its fold has all tasks
 			}
-			s := sample{y: float64(y), c: r.weight[i]}
-			copy(s.x[:], hs[i].signals[:])
-			s.x[n-1] = 1
-			samples = append(samples, s)
+			var x [n]float64
+			copy(x[:], h.signals[:])
+			x[n-1] = 1
+			signals = append(signals, x)
+			scale := r.weight[i] / math.Sqrt(float64(len(r.answers[i])))
+			if kind == 0 {
+				scale *= seenWeight
+			}
+			for j, o := range r.answers[i] {
+				level := h.blindLevel + float64(r.w.Guard.Level)*(h.level-h.blindLevel)
+				full := r.base(h, j)
+				for k := range h.n {
+					full += h.shares[k] * float64(r.w.Residual[o.Model*len(r.w.Tasks)+h.tasks[k]])
+				}
+				rest := level + h.average[j]
+				terms = append(terms, trustTerm{len(signals) - 1, rest, full - rest, float64(o.Score), scale})
+			}
 		}
 	}
-	var b [n]float64
-	for range 25 {
+	b := [n]float64{n - 1: 1}
+	last := math.Inf(1)
+	damping := 1.0
+	best := b
+	for range 40 {
 		var g [n]float64
 		var h [n][n]float64
-		for j := range n {
-			g[j], h[j][j] = -0.01*b[j], 0.01
-		}
-		for i := range samples {
-			s := &samples[i]
+		var loss float64
+		trust := make([]float64, len(signals))
+		for i := range signals {
 			var z float64
-			for j := range n {
-				z += b[j] * s.x[j]
+			for j, v := range signals[i] {
+				z += b[j] * v
 			}
-			p := sigmoid(z)
+			trust[i] = sigmoid(z)
+		}
+		for _, t := range terms {
+			tau := trust[t.prompt]
+			p := sigmoid(t.rest + tau*t.swing)
+			loss += t.weight * crossEntropy(p, t.score)
+			slope := t.swing * tau * (1 - tau)
+			e, c := t.weight*(t.score-p)*slope, t.weight*p*(1-p)*slope*slope
+			x := &signals[t.prompt]
 			for j := range n {
-				g[j] += s.c * (s.y - p) * s.x[j]
+				g[j] += e * x[j]
 				for k := range n {
-					h[j][k] += s.c * p * (1 - p) * s.x[j] * s.x[k]
+					h[j][k] += c * x[j] * x[k]
 				}
 			}
 		}
+		// A weak normal prior keeps the weights of useless signals small.
+		for j := range n {
+			loss += 0.05 * b[j] * b[j]
+		}
+		if loss < last {
+			last, best, damping = loss, b, damping/3
+		} else {
+			b, damping = best, damping*10
+		}
+		for j := range n {
+			g[j] -= 0.1 * best[j]
+			h[j][j] += 0.1 + damping*(1+h[j][j])
+		}
+		if loss > last {
+			continue // try a shorter step from the best
+		}
 		step := solve(h, g)
 		for j := range n {
-			b[j] += min(max(step[j], -3), 3)
+			b[j] += min(max(step[j], -4), 4)
+			// Less known must never mean more trusted.
+			if j < predict.Signals {
+				b[j] = max(b[j], 0)
+			}
 		}
 	}
 	for j := range n {
-		w[j] = float32(b[j])
+		w[j] = float32(best[j])
 	}
 	return w
 }
@@ -100,36 +158,26 @@ func solve[V [predict.Signals + 1]float64](h [predict.Signals + 1]V, g V) V {
 	return g
 }
 
-// fitFloor fits how much of the predicted level and of the models' predicted
-// differences holds on unseen tasks: logit = blind level + level·(its
-// difference) + average + deviation·(its difference), each task counting alike.
-func (r *run) fitFloor(unseen []held) (level, deviation float64) {
-	level, deviation = 0.5, 0.5
+// fitLevel fits how much of the predicted level's difference from the mean
+// holds on unseen tasks, where models differ by their averages alone.
+func (r *run) fitLevel(unseen []held) float64 {
+	level := 0.5
 	for range 20 {
 		const prior = 0.01 // weak
-		ga, gb, haa, hbb, hab := 0.0, 0.0, prior, prior, 0.0
+		g, h := -prior*level, prior
 		for i := range unseen {
-			h := &unseen[i]
-			for j := range h.onTasks {
-				o := &r.answers[i][j]
-				x := h.level - h.blindLevel
-				d := h.onTasks[j] + h.beyond[j] - h.average[j]
-				p := sigmoid(h.blindLevel + h.average[j] + level*x + deviation*d)
-				c := r.weight[i] / math.Sqrt(float64(len(r.answers[i])))
-				e := c * (float64(o.Score) - p)
-				c *= p * (1 - p)
-				ga += e * x
-				gb += e * d
-				haa += c * x * x
-				hbb += c * d * d
-				hab += c * x * d
+			u := &unseen[i]
+			c := r.weight[i] / math.Sqrt(float64(max(len(r.answers[i]), 1)))
+			for j := range u.onTasks {
+				x := u.level - u.blindLevel
+				p := sigmoid(u.blindLevel + u.average[j] + level*x)
+				g += c * (float64(r.answers[i][j].Score) - p) * x
+				h += c * p * (1 - p) * x * x
 			}
 		}
-		det := haa*hbb - hab*hab
-		level += min(max((hbb*ga-hab*gb)/det, -0.5), 0.5)
-		deviation += min(max((haa*gb-hab*ga)/det, -0.5), 0.5)
+		level += min(max(g/h, -0.5), 0.5)
 	}
-	return min(max(level, 0), 1), min(max(deviation, 0), 1)
+	return min(max(level, 0), 1)
 }
 
 // fitSpread is the standard deviation, over models and unseen tasks, of the
@@ -143,8 +191,7 @@ func (r *run) fitSpread(unseen []held) float64 {
 		h := &unseen[i]
 		for j := range h.onTasks {
 			o := &r.answers[i][j]
-			z := h.blindLevel + h.average[j] + float64(g.Level)*(h.level-h.blindLevel) +
-				float64(g.Deviation)*(h.onTasks[j]+h.beyond[j]-h.average[j])
+			z := h.blindLevel + h.average[j] + float64(g.Level)*(h.level-h.blindLevel)
 			obs := observation{z, float64(o.Score), 1}
 			byTask[r.task[i]] = append(byTask[r.task[i]], obs)
 			cells[o.Model*tasks+r.task[i]] = append(cells[o.Model*tasks+r.task[i]], obs)

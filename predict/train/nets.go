@@ -19,10 +19,11 @@ type nets struct {
 	axes     int
 	taskItem []float32 // by task: mean level and axes
 	centre   []float32 // by task: mean embedding, of unit length
+	near     []float32 // by task: mean and reciprocal deviation of its prompts' cosine to the centre
 }
 
 // folds is the number of parts in cross-fitting by prompt.
-const folds = 4
+const folds = 3
 
 // foldOf assigns a group of prompts to a fold.
 func foldOf(group string, n int) int {
@@ -52,9 +53,10 @@ func inSlot(f func()) func() {
 	}
 }
 
-// fitNets trains on the prompts that include admits. Stage numbers its random
-// draws and takes two numbers.
-func (r *run) fitNets(include []bool, stage uint64) *nets {
+// fitNets trains on the prompts that include admits, for the given epochs of
+// the task and the item network. Stage numbers its random draws and takes two
+// numbers.
+func (r *run) fitNets(include []bool, taskEpochs, itemEpochs int, stage uint64) *nets {
 	n := &nets{axes: r.config.Axes, stride: 2 + r.config.Axes + r.config.LengthAxes}
 	var order []int
 	for i, ok := range include {
@@ -63,8 +65,8 @@ func (r *run) fitNets(include []bool, stage uint64) *nets {
 		}
 	}
 	parallel(
-		inSlot(func() { r.fitTaskNet(n, slices.Clone(order), r.rng(stage)) }),
-		inSlot(func() { r.fitItemNet(n, slices.Clone(order), r.rng(stage+1)) }),
+		inSlot(func() { r.fitTaskNet(n, taskEpochs, slices.Clone(order), r.rng(stage)) }),
+		inSlot(func() { r.fitItemNet(n, itemEpochs, slices.Clone(order), r.rng(stage+1)) }),
 	)
 	r.summarise(n, order)
 	return n
@@ -86,18 +88,24 @@ func (r *run) epochs(n int, order []int, rng *rand.Rand, sample func(i int), ste
 }
 
 // fitTaskNet trains the network that names the task.
-func (r *run) fitTaskNet(n *nets, order []int, rng *rand.Rand) {
+func (r *run) fitTaskNet(n *nets, epochs int, order []int, rng *rand.Rand) {
 	net := newMLP(predict.Width, r.config.TaskHidden, len(r.w.Tasks), float32(r.config.Dropout), float32(r.config.Decay), rng)
 	out := make([]float32, net.out)
-	r.epochs(r.config.TaskEpochs, order, rng, func(i int) {
-		net.forward(r.x[i], out, rng)
+	r.epochs(epochs, order, rng, func(i int) {
+		x := r.version(i, rng)
+		net.forward(x, out, rng)
 		softmax(out)
-		out[r.task[i]]--
 		scale := float32(r.weight[i] / float64(r.config.Batch))
-		for j := range out {
-			out[j] *= scale
+		for j, p := range out {
+			// Most tasks are out of the question most of the time, and
+			// skipping them saves most of the work.
+			if p < 1e-4 {
+				p = 0
+			}
+			out[j] = float32(scale * p)
 		}
-		net.backward(r.x[i], out)
+		out[r.task[i]] -= scale
+		net.backward(x, out)
 	}, net.step)
 	n.tasks = net
 }
@@ -119,7 +127,7 @@ const lengthShare = 0.1
 
 // fitItemNet trains the item response model of scores and lengths: a network
 // for what the prompt demands, and an ability vector a model.
-func (r *run) fitItemNet(n *nets, order []int, rng *rand.Rand) {
+func (r *run) fitItemNet(n *nets, epochs int, order []int, rng *rand.Rand) {
 	axes, lengthAxes, stride := r.config.Axes, r.config.LengthAxes, n.stride
 	net := newMLP(predict.Width, r.config.ItemHidden, stride, float32(r.config.Dropout), float32(r.config.Decay), rng)
 	models := newAdam(len(r.w.Models)*stride, float32(r.config.AxisDecay))
@@ -130,8 +138,9 @@ func (r *run) fitItemNet(n *nets, order []int, rng *rand.Rand) {
 		models.value[m*stride+1+axes] = length
 	}
 	out, grad := make([]float32, stride), make([]float32, stride)
-	r.epochs(r.config.ItemEpochs, order, rng, func(i int) {
-		net.forward(r.x[i], out, rng)
+	r.epochs(epochs, order, rng, func(i int) {
+		x := r.version(i, rng)
+		net.forward(x, out, rng)
 		clear(grad)
 		// Answers to one prompt are far from independent.
 		scale := r.weight[i] / float64(r.config.Batch) / math.Sqrt(float64(len(r.answers[i])))
@@ -154,7 +163,7 @@ func (r *run) fitItemNet(n *nets, order []int, rng *rand.Rand) {
 				axpy(d, out[2+axes:][:lengthAxes], dm[2+axes:])
 			}
 		}
-		net.backward(r.x[i], grad)
+		net.backward(x, grad)
 	}, func(rate float64) {
 		net.step(rate)
 		models.step(rate)
@@ -213,13 +222,28 @@ func (r *run) summarise(n *nets, order []int) {
 			n.taskItem[t*width+k] /= max(c, 1)
 		}
 	}
+	sum, square := make([]float64, tasks), make([]float64, tasks)
+	for _, i := range order {
+		t := r.task[i]
+		cosine := float64(dot32(r.embedding[i], n.centre[t*predict.Dim:]))
+		sum[t] += cosine
+		square[t] += cosine * cosine
+	}
+	n.near = make([]float32, 2*tasks)
+	for t, c := range count {
+		mean := sum[t] / max(float64(c), 1)
+		variance := square[t]/max(float64(c), 1) - mean*mean
+		n.near[2*t] = float32(mean)
+		// A template repeated to the letter has no deviation to speak of.
+		n.near[2*t+1] = float32(1 / math.Sqrt(max(variance, 1e-3)))
+	}
 }
 
 // store puts the networks into w.
 func (n *nets) store(w *predict.Weights) {
 	w.TaskHidden, w.TaskOut = n.tasks.lower.value, n.tasks.upper.value
 	w.ItemHidden, w.ItemOut = n.item.lower.value, n.item.upper.value
-	w.TaskItem, w.TaskCentre = n.taskItem, n.centre
+	w.TaskItem, w.TaskCentre, w.TaskNear = n.taskItem, n.centre, n.near
 	for m := range w.Models {
 		p := n.models[m*n.stride:][:n.stride]
 		w.Bias = append(w.Bias, p[0])

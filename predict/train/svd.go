@@ -81,13 +81,16 @@ func rightSingular(a *sparse, k, iterations int, rng *rand.Rand) []float32 {
 		orthonormalise(y, extra)
 		y = a.transposeTimes(y, extra)
 	}
-	orthonormalise(y, extra)
-	// Rotate the basis onto the singular vectors: eigenvectors of (a·y)ᵀ(a·y).
-	z := a.times(y, extra)
+	// y is the transpose of a times an orthonormal basis q of its range, so the
+	// eigenvectors of yᵀy turn y's columns into right singular vectors, times the
+	// singular values.
 	gram := make([]float64, extra*extra)
-	for i := 0; i < len(z); i += extra {
-		row := z[i : i+extra]
+	for i := 0; i < len(y); i += extra {
+		row := y[i : i+extra]
 		for r, v := range row {
+			if v == 0 {
+				continue
+			}
 			for c := r; c < extra; c++ {
 				gram[r*extra+c] += float64(v) * float64(row[c])
 			}
@@ -98,15 +101,19 @@ func rightSingular(a *sparse, k, iterations int, rng *rand.Rand) []float32 {
 			gram[r*extra+c] = gram[c*extra+r]
 		}
 	}
-	vectors := eigenvectors(gram, extra)
+	values, vectors := eigen(gram, extra)
 	out := make([]float32, a.width*k)
-	for i := range a.width {
-		for c := range k {
+	for c := range k {
+		if values[c] <= 1e-12*values[0] {
+			break // a has no more dimensions
+		}
+		scale := 1 / math.Sqrt(values[c])
+		for i := range a.width {
 			var sum float64
 			for r := range extra {
 				sum += float64(y[i*extra+r]) * vectors[r*extra+c]
 			}
-			out[i*k+c] = float32(sum)
+			out[i*k+c] = float32(sum * scale)
 		}
 	}
 	return out
@@ -163,10 +170,11 @@ func inner(a, b []float64) float64 {
 	return s0 + s1
 }
 
-// eigenvectors returns the eigenvectors of the symmetric n x n matrix m, which
-// it destroys, as columns, largest eigenvalue first, by cyclic Jacobi rotations.
-func eigenvectors(m []float64, n int) []float64 {
-	v := make([]float64, n*n)
+// eigen returns the eigenvalues of the symmetric n x n matrix m, which it
+// destroys, largest first, and the eigenvectors as columns, by cyclic Jacobi
+// rotations.
+func eigen(m []float64, n int) (values, v []float64) {
+	v = make([]float64, n*n)
 	for i := range n {
 		v[i*n+i] = 1
 	}
@@ -199,8 +207,9 @@ func eigenvectors(m []float64, n int) []float64 {
 		for r := range n {
 			v[r*n+i], v[r*n+best] = v[r*n+best], v[r*n+i]
 		}
+		values = append(values, m[i*n+i])
 	}
-	return v
+	return values, v
 }
 
 // rotate zeroes m[p][q] and accumulates the rotation in v.

@@ -37,6 +37,7 @@ func fitTable(w *predict.Weights, texts []string, balance []float64, iterations 
 			frequency[b]++
 		}
 	}
+	smallTalk(frequency, len(texts))
 	most := math.Log(float64(1+len(texts))) + 1
 	w.IDFUnit = float32(most / 255)
 	w.IDF = make([]byte, predict.Buckets)
@@ -62,6 +63,17 @@ func fitTable(w *predict.Weights, texts []string, balance []float64, iterations 
 		buckets[i], weights[i] = nil, nil
 	}
 	quantise(w, rightSingular(a, predict.Dim, iterations, rng))
+}
+
+// smallTalk counts the n-grams of polite phrases as if a tenth of the texts had
+// each: benchmarks have hardly any, and what is rare weighs much.
+func smallTalk(frequency []int, texts int) {
+	for _, phrase := range slices.Concat(openings, closings) {
+		buckets, _ := predict.Grams([]byte(" " + phrase + " "))
+		for _, b := range buckets {
+			frequency[b] = min(frequency[b]+texts/10, texts)
+		}
+	}
 }
 
 // quantise stores the projection, Buckets x Dim, as bytes with one step size a
