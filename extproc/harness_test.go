@@ -30,7 +30,7 @@ type fixedScorer struct{}
 
 func (fixedScorer) Version() string { return "fixed" }
 
-func (fixedScorer) Score(_ *router.Request, models []router.ModelIndex, out []router.Estimate) {
+func (fixedScorer) Score(_ *router.Request, _ router.Mode, models []router.ModelIndex, out []router.Estimate) float64 {
 	for i, m := range models {
 		out[i] = router.Estimate{Quality: 0.5 + float32(m)/10, OutputTokens: 100}
 	}
@@ -39,7 +39,7 @@ func (fixedScorer) Score(_ *router.Request, models []router.ModelIndex, out []ro
 // panicScorer is a bug.
 type panicScorer struct{ fixedScorer }
 
-func (panicScorer) Score(*router.Request, []router.ModelIndex, []router.Estimate) {
+func (panicScorer) Score(*router.Request, router.Mode, []router.ModelIndex, []router.Estimate) float64 {
 	panic("scorer bug")
 }
 

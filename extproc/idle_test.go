@@ -21,7 +21,7 @@ func TestIdleTimeout(t *testing.T) {
 	problems := make(chan *wire.Problem, 8)
 	panics := make(chan struct{}, 8)
 	_, conn := start(t, extproc.Config{
-		IdleTimeout: 100 * time.Millisecond,
+		IdleTimeout: 300 * time.Millisecond,
 		Observer: extproc.Observer{
 			Problem: func(e *extproc.Event, p *wire.Problem) {
 				if e.Request == nil || e.Decision == nil {
@@ -61,7 +61,7 @@ func TestIdleTimeout(t *testing.T) {
 		if err := stream.Send(m); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	if m, err := stream.Recv(); err != nil || m.GetRequestHeaders() == nil {
 		t.Errorf("slow client got %v, %v", m, err)

@@ -134,7 +134,7 @@ func TestPanic(t *testing.T) {
 	broken := strings.Replace(question, "auto", "broken", 1)
 	for range 9 { // More than the budget holds, if a panic kept its share.
 		got, err := exchange(t, conn, false, chat(len(broken)), body(broken, true))
-		if r := readRefusal(t, got, err); r.Status != 500 || !strings.Contains(r.Body, `"code":"internal_error"`) {
+		if r := readRefusal(t, got, err); r.Status != 500 || r.Headers["x-wye-decision"] != "id-1" || !strings.Contains(r.Body, `"code":"internal_error"`) {
 			t.Errorf("got %+v", r)
 		}
 	}

@@ -78,14 +78,14 @@ func (st *stream) abandon() error {
 		return errExpired
 	}
 	defer st.guard.release()
-	return st.server.sendImmediate(st.grpc, errInternal, nil)
+	return st.server.sendImmediate(st.grpc, errInternal, st)
 }
 
 var (
 	errExpired = status.Error(codes.DeadlineExceeded, "no message arrived within the idle timeout")
 	errOrder   = errors.New("message out of order")
-	// The other modes' answers differ, and none of them can route: see
-	// docs/architecture.md.
+	// The other modes' answers differ, and none of them can route:
+	// docs/adr/0002-one-full-duplex-reply.md.
 	errBodyMode = status.Error(codes.FailedPrecondition,
 		"the ext_proc filter must have request_body_mode FULL_DUPLEX_STREAMED and request_header_mode and request_trailer_mode SEND")
 )
