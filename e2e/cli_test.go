@@ -27,6 +27,8 @@ func TestExitCodes(t *testing.T) {
 		{Name: "e", Model: "absent", Address: "127.0.0.1:1", Zone: "us"},
 	}}.Write(t)
 	const hi = `"messages":[{"role":"user","content":"hi"}]`
+	serve := []string{"serve", "--admin", "", "--extproc", "127.0.0.1:0", "--ads", "127.0.0.1:0", "--policy"}
+	serve = serve[:len(serve):len(serve)]
 	for _, test := range []struct {
 		name, stdin string
 		args        []string
@@ -44,7 +46,7 @@ func TestExitCodes(t *testing.T) {
 		{name: "check without a file", args: []string{"check"}, code: 2, stderr: `arg`},
 		{name: "check of a missing file", args: []string{"check", filepath.Join(dir, "none.yaml")}, code: 1, stderr: `none\.yaml`},
 		{name: "check of a broken policy", args: []string{"check", broken}, code: 1, stderr: `broken\.yaml:4:3: `},
-		{name: "serve of a broken policy", args: []string{"serve", "--policy", broken}, code: 1, stderr: `broken\.yaml:4:3: `},
+		{name: "serve of a broken policy", args: append(serve, broken), code: 1, stderr: `broken\.yaml:4:3: `},
 		{name: "up with a broken policy", args: []string{"up", "--policy", broken}, code: 1, stderr: `broken\.yaml:4:3: `},
 		{name: "explain", args: []string{"explain", "--policy", good}, stdin: `{"model":"auto",` + hi + `}`, code: 0, stdout: `large`},
 		{name: "explain with the embedded policy", args: []string{"explain", "-"}, stdin: `{"model":"auto",` + hi + `}`, code: 0, stdout: `gpt-`},
@@ -53,7 +55,7 @@ func TestExitCodes(t *testing.T) {
 		{name: "explain with an unknown mode", args: []string{"explain", "--mode", "best"}, stdin: `{}`, code: 2, stderr: `best`},
 		{name: "bootstrap", args: []string{"envoy", "bootstrap", "--node-id", "n1"}, code: 0, stdout: `"n1"`},
 		{name: "bootstrap with a bad address", args: []string{"envoy", "bootstrap", "--ads", "nowhere"}, code: 2, stderr: `nowhere`},
-		{name: "serve at a bad address", args: []string{"serve", "--policy", good, "--extproc", "nowhere"}, code: 1, stderr: `nowhere`},
+		{name: "serve at a bad address", args: append(serve, good, "--extproc", "nowhere"), code: 1, stderr: `nowhere`},
 		{name: "unknown log level", args: []string{"serve", "--log-level", "loud"}, code: 2, stderr: `loud`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -133,6 +135,9 @@ func TestUp(t *testing.T) {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
 	t.Logf("stopped in %v", time.Since(stopped))
+	if took := time.Since(stopped); took > slack(5*time.Second) {
+		t.Errorf("it took %v to stop, though no request took a second", took)
+	}
 	outcomes := load.Stop()
 	n := 0
 	for _, o := range outcomes {

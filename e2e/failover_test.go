@@ -85,6 +85,13 @@ func checkAttempt(t *testing.T, s *rig.Stack, r rig.Sighting) {
 	if capped != 50 {
 		t.Errorf("%s was sent an output cap of %d, want 50: %s", r.Backend, capped, r.Body)
 	}
+	key := "Bearer sk-e2e" // the client's
+	if r.Backend == "thinker-us" {
+		key = "Bearer " + rig.ThinkerKey
+	}
+	if got := r.Header.Values("Authorization"); len(got) != 1 || got[0] != key {
+		t.Errorf("%s was sent Authorization %q, want %q", r.Backend, got, key)
+	}
 	for name := range r.Header {
 		if strings.HasPrefix(strings.ToLower(name), "x-wye-") {
 			t.Errorf("%s was sent %s", r.Backend, name)

@@ -90,6 +90,46 @@ func TestPolicyEditMovesThings(t *testing.T) {
 	s.CheckStrict(t)
 }
 
+// A stream outlives the policy it was decided under, also when its backend is
+// gone from the new one for longer than the grace.
+func TestStreamSurvivesEdit(t *testing.T) {
+	s := rig.Start(t, rig.Options{Args: []string{"--grace", "500ms"}})
+	const chunks = 8
+	id := rig.ID()
+	steps := s.Steps(t, id, chunks)
+	stream := openStream(t, s, "thinking", id, "thinker-us=steps")
+	p := s.Policy
+	p.Backends = append([]rig.Backend(nil), p.Backends...)
+	for i := range p.Backends {
+		if p.Backends[i].Name == "thinker-us" {
+			p.Backends[i].Address = s.AddProvider(t, "thinker-us").Addr
+		}
+	}
+	before := s.PolicyHash(t)
+	for i := range chunks {
+		if line, want := readEvent(t, stream), "data: chunk "+itoa(i); line != want {
+			t.Fatalf("event %q, want %q", line, want)
+		}
+		switch i {
+		case 1:
+			rig.WriteFile(t, s.PolicyPath, p.YAML(t))
+			rig.Eventually(t, rig.Patience, "the edit takes effect", func() (bool, string) {
+				hash := s.PolicyHash(t)
+				return hash != before, hash
+			})
+		case 2:
+			rig.Eventually(t, rig.Patience, "Envoy drops the old backend", func() (bool, string) {
+				names := s.Clusters(t, "thinker-us")
+				return len(names) == 2, fmt.Sprint(names) // for first attempts and for fallbacks
+			})
+		}
+		steps.Acknowledge()
+	}
+	if line := readEvent(t, stream); line != "data: [DONE]" {
+		t.Errorf("event %q, want the end", line)
+	}
+}
+
 // A broken edit changes nothing, is explained in the log and on the admin
 // page, and the next good one takes effect.
 func TestPolicyBrokenEdit(t *testing.T) {

@@ -38,7 +38,6 @@ func TestWye(t *testing.T) {
 			"HugeBody":                 testHugeBody,
 			"SlowBody":                 testSlowBody,
 			"ClientGone":               testClientGone,
-			"Trailers":                 testTrailers,
 			"Chunked":                  testChunked,
 			"Compressed":               testCompressed,
 			"HTTP2":                    testHTTP2,

@@ -17,26 +17,7 @@ func testStreamUnbuffered(t *testing.T, s *rig.Stack) {
 	const chunks = 12
 	id := rig.ID()
 	sent := s.Steps(t, id, chunks)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+rig.ChatPath,
-		strings.NewReader(`{"model":"thinking","stream":true,"messages":[{"role":"user","content":"Count."}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(rig.IDHeader, id)
-	req.Header.Set(rig.FailHeader, "thinker-us=steps")
-	resp, err := s.Client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
-		t.Fatalf("status %d, content type %q", resp.StatusCode, resp.Header.Get("Content-Type"))
-	}
-	if resp.Header.Get("x-wye-model") == "" || resp.Header.Get("x-wye-attempts") != "1" {
-		t.Errorf("headers of the stream: %v", resp.Header)
-	}
-	reader := bufio.NewReader(resp.Body)
+	reader := openStream(t, s, "thinking", id, "thinker-us=steps")
 	var delays []time.Duration
 	for i := range chunks {
 		// The provider sends chunk i+1 only after the client has acknowledged
@@ -59,6 +40,31 @@ func testStreamUnbuffered(t *testing.T, s *rig.Stack) {
 	if worst > 2*time.Second {
 		t.Errorf("a chunk took %v from provider to client", worst)
 	}
+}
+
+// openStream begins a streamed request that providers answer as fail says.
+func openStream(t *testing.T, s *rig.Stack, deployment, id, fail string) *bufio.Reader {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+rig.ChatPath,
+		strings.NewReader(`{"model":"`+deployment+`","stream":true,"messages":[{"role":"user","content":"Count."}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(rig.IDHeader, id)
+	req.Header.Set(rig.FailHeader, fail)
+	resp, err := s.Client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		t.Fatalf("status %d, content type %q", resp.StatusCode, resp.Header.Get("Content-Type"))
+	}
+	if resp.Header.Get("x-wye-model") == "" || resp.Header.Get("x-wye-attempts") != "1" {
+		t.Errorf("headers of the stream: %v", resp.Header)
+	}
+	return bufio.NewReader(resp.Body)
 }
 
 // readEvent reads one server-sent event of one line, in at most 20 s.
@@ -95,21 +101,9 @@ func readEvent(t *testing.T, r *bufio.Reader) string {
 // it is neither retried nor completed.
 func testStreamCut(t *testing.T, s *rig.Stack) {
 	id := rig.ID()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+rig.ChatPath,
-		strings.NewReader(`{"model":"auto","stream":true,"messages":[{"role":"user","content":"Count."}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(rig.IDHeader, id)
-	req.Header.Set(rig.FailHeader, "*=cut")
-	resp, err := s.Client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	stream := openStream(t, s, "auto", id, "*=cut")
 	var text bytes.Buffer
-	_, err = text.ReadFrom(resp.Body)
+	_, err := text.ReadFrom(stream)
 	if err == nil {
 		t.Errorf("the cut stream ended without an error: %q", text.String())
 	}

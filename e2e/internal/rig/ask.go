@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/tidwall/gjson"
 )
 
 // Post sends body as a chat completion; no response is a failure. Headers are
@@ -140,6 +142,22 @@ func (s *Stack) Updates(t testing.TB) (taken, refused int) {
 		}
 	}
 	return taken, refused
+}
+
+// Clusters returns the names of Envoy's clusters that contain part.
+func (s *Stack) Clusters(t testing.TB, part string) []string {
+	t.Helper()
+	text, err := s.envoy.Admin(t.Context(), http.MethodGet, "/clusters?format=json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, name := range gjson.GetBytes(text, "cluster_statuses.#.name").Array() {
+		if strings.Contains(name.String(), part) {
+			names = append(names, name.String())
+		}
+	}
+	return names
 }
 
 // stats returns Envoy's counters and gauges whose names match.

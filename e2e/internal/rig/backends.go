@@ -94,12 +94,16 @@ func (s *Stack) Seen(id string) []string {
 	return names
 }
 
-// CheckStrict fails the test when any backend was ever sent a body for another.
+// CheckStrict fails the test when any backend was ever sent a body for another,
+// or anything but HTTP requests.
 func (s *Stack) CheckStrict(t testing.TB) {
 	t.Helper()
 	for _, p := range s.all() {
 		if n := p.Wrong(); n > 0 {
 			t.Errorf("%s was sent %d bodies that were not for it", p.backend.Name, n)
+		}
+		if n := p.Unsound(); n > 0 {
+			t.Errorf("%d connections to %s carried what is no request", n, p.backend.Name)
 		}
 	}
 }

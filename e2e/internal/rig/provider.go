@@ -35,6 +35,7 @@ type Provider struct {
 	answer  Answer
 	served  atomic.Int64
 	wrong   atomic.Int64
+	unsound atomic.Int64
 
 	mu  sync.Mutex
 	log []Received
@@ -56,7 +57,7 @@ func (s *Stack) AddProvider(t testing.TB, name string) *Provider {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = server.Serve(lis) // ends with Close
+		_ = server.Serve(soundListener{lis, &p.unsound}) // ends with Close
 	}()
 	t.Cleanup(func() {
 		_ = server.Close()
@@ -73,6 +74,10 @@ func (p *Provider) Served() int { return int(p.served.Load()) }
 
 // Wrong returns how many requests carried a body for another backend.
 func (p *Provider) Wrong() int { return int(p.wrong.Load()) }
+
+// Unsound returns how often a connection carried something that is no HTTP
+// request.
+func (p *Provider) Unsound() int { return int(p.unsound.Load()) }
 
 // Received returns the newest requests, oldest first.
 func (p *Provider) Received() []Received {

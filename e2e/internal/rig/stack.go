@@ -16,7 +16,8 @@ import (
 
 // Options is what a Stack is to be like. The zero value is the usual one.
 type Options struct {
-	StateOfTheWorld bool // the older xDS variant
+	StateOfTheWorld bool     // the older xDS variant
+	Args            []string // further arguments of wye serve
 }
 
 // Stack is Wye as its own process beside an Envoy that was started on its own,
@@ -32,6 +33,7 @@ type Stack struct {
 
 	extproc, ads, adminPath string // Wye's Unix sockets
 
+	args  []string // further ones of wye serve
 	admin *http.Client
 	envoy *envoy.Process
 
@@ -47,7 +49,7 @@ const Patience = 30 * time.Second
 // sent. Everything ends with the test.
 func Start(t testing.TB, o Options) *Stack {
 	t.Helper()
-	s := &Stack{Client: NewClient(t), steppers: map[string]*Stepper{}}
+	s := &Stack{Client: NewClient(t), steppers: map[string]*Stepper{}, args: o.Args}
 	for _, b := range usualBackends {
 		if b.Name == absentBackend {
 			b.Address = closedAddress(t)
@@ -113,9 +115,10 @@ func (s *Stack) RestartWye(t testing.TB) {
 		t.Fatal("Wye still runs")
 	}
 	begin := time.Now()
-	s.Wye = Run(t, []string{thinkerKeyEnv + "=" + ThinkerKey}, Binary(t), "serve",
-		"--policy", s.PolicyPath, "--listen", "127.0.0.1:0",
-		"--extproc", "unix:"+s.extproc, "--ads", "unix:"+s.ads, "--admin", "unix:"+s.adminPath)
+	s.Wye = Run(t, []string{thinkerKeyEnv + "=" + ThinkerKey}, Binary(t), append([]string{
+		"serve", "--policy", s.PolicyPath, "--listen", "127.0.0.1:0",
+		"--extproc", "unix:" + s.extproc, "--ads", "unix:" + s.ads, "--admin", "unix:" + s.adminPath,
+	}, s.args...)...)
 	for !healthy(s.extproc) {
 		if s.Wye.Exited() {
 			t.Fatalf("wye serve exited: %s", s.Wye.Output())
