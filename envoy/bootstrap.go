@@ -125,7 +125,7 @@ func adsCluster(a Address) object {
 		kind = "STRICT_DNS"
 	}
 	return object{
-		"name": ADSCluster, "type": kind, "connect_timeout": "1s",
+		"name": ADSCluster, "type": kind, "connect_timeout": "1s", "dns_lookup_family": "V4_PREFERRED",
 		"load_assignment": object{
 			"cluster_name": ADSCluster,
 			"endpoints": []any{object{"lb_endpoints": []any{

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -10,6 +11,8 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
+	"wye/envoy"
 )
 
 // Node is what the server knows of one connected Envoy.
@@ -19,6 +22,7 @@ type Node struct {
 	Zone        string
 	Envoy       string // its version, e.g. 1.40.0
 	Delta       bool   // speaks delta xDS, otherwise state of the world
+	Bootstrap   bool   // was started with the bootstrap of package envoy
 	ConnectedAt time.Time
 	// Acked has, by type URL, the version of what the Envoy has acknowledged,
 	// comparable to Resources.Version.
@@ -67,14 +71,19 @@ func newStream(delta bool) *stream {
 	return &stream{node: Node{Delta: delta, ConnectedAt: time.Now()}, types: make(map[string]*subscription)}
 }
 
-func (s *stream) identify(n *corev3.Node) {
+// identify takes in who it is; first is set when that was not known before.
+func (s *stream) identify(n *corev3.Node) (first bool) {
 	if n == nil {
-		return
+		return false
 	}
+	first = s.node.ID == ""
+	fields := n.GetMetadata().GetFields()[envoy.NamespaceDecision].GetStructValue().GetFields()
+	s.node.Bootstrap = fields[envoy.KeyBootstrap].GetBoolValue()
 	s.node.ID, s.node.Cluster, s.node.Zone = n.GetId(), n.GetCluster(), n.GetLocality().GetZone()
 	if v := n.GetUserAgentBuildVersion().GetVersion(); v != nil {
-		s.node.Envoy = versionString(v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch())
+		s.node.Envoy = fmt.Sprintf("%d.%d.%d", v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch())
 	}
+	return first
 }
 
 func (s *stream) subscription(typeURL string) *subscription {
@@ -109,7 +118,6 @@ func (s *stream) sentWhole(r *discoveryv3.DiscoveryResponse) {
 
 // receivedDelta notes a request; refused is set when it is a NACK.
 func (s *stream) receivedDelta(r *discoveryv3.DeltaDiscoveryRequest) (acked, refused bool) {
-	s.identify(r.GetNode())
 	first := s.types[r.GetTypeUrl()] == nil
 	sub := s.subscription(r.GetTypeUrl())
 	if first {
@@ -124,7 +132,6 @@ func (s *stream) receivedDelta(r *discoveryv3.DeltaDiscoveryRequest) (acked, ref
 
 // receivedWhole notes a state-of-the-world request.
 func (s *stream) receivedWhole(r *discoveryv3.DiscoveryRequest) (acked, refused bool) {
-	s.identify(r.GetNode())
 	sub := s.subscription(r.GetTypeUrl())
 	acked, refused = sub.answered(r.GetResponseNonce(), r.GetErrorDetail() != nil)
 	names := r.GetResourceNames()

@@ -70,6 +70,7 @@ type builder struct {
 	// credentialHeaders are the request headers that may carry a key, client's
 	// or ours, lower case and sorted; none when Wye has no key to keep apart.
 	credentialHeaders []string
+	bundles           map[string]string // names of CA secrets by file
 	warnings          []string
 }
 
@@ -85,7 +86,7 @@ func Build(s *router.Snapshot, o Options) (*Resources, error) {
 		o.ReadFile = os.ReadFile
 	}
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, DefaultConnectTimeout)
-	b := &builder{snapshot: s, options: o, credentialHeaders: credentialHeaders(s)}
+	b := &builder{snapshot: s, options: o, credentialHeaders: credentialHeaders(s), bundles: make(map[string]string)}
 	var errs []error
 	listen, err := envoy.ParseAddress(o.Listen)
 	if err == nil && listen.Path == "" && !listen.IP.IsValid() {

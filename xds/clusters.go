@@ -11,9 +11,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -31,7 +29,7 @@ func (b *builder) addBackend(r *Resources, backend *router.Backend) error {
 	if err != nil {
 		return fmt.Errorf("address: %w", err)
 	}
-	tls, err := b.transportSocket(backend, address)
+	tls, err := b.transportSocket(r, backend, address)
 	if err != nil {
 		return err
 	}
@@ -64,7 +62,7 @@ func (b *builder) addBackend(r *Resources, backend *router.Backend) error {
 			errs = append(errs, r.add(name, loadAssignment(name, address)))
 		} else {
 			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
-			c.DnsLookupFamily = clusterv3.Cluster_ALL
+			c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
 			c.LoadAssignment = loadAssignment(name, address)
 		}
 		errs = append(errs, r.add(name, c))
@@ -167,47 +165,6 @@ func upstreamProtocol(backend *router.Backend) *httpv3.HttpProtocolOptions {
 	}}
 }
 
-// transportSocket is TLS that checks the server's certificate, nil for plain
-// text. A CA bundle travels inside the resource, so that Envoy needs no file.
-func (b *builder) transportSocket(backend *router.Backend, a envoy.Address) (*corev3.TransportSocket, error) {
-	if backend.TLS == nil {
-		return nil, nil
-	}
-	name := backend.TLS.ServerName
-	if name == "" {
-		name = a.Host
-	}
-	san := tlsv3.SubjectAltNameMatcher_DNS
-	sni := name
-	if net.ParseIP(name) != nil {
-		san, sni = tlsv3.SubjectAltNameMatcher_IP_ADDRESS, "" // SNI is for names
-	}
-	validation := &tlsv3.CertificateValidationContext{
-		MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
-			SanType: san,
-			Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: name}},
-		}},
-	}
-	if file := backend.TLS.CAFile; file != "" {
-		pem, err := b.options.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("CA bundle: %w", err)
-		}
-		validation.TrustedCa = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: string(pem)}}
-	} else {
-		validation.SystemRootCerts = &tlsv3.CertificateValidationContext_SystemRootCerts{}
-	}
-	return &corev3.TransportSocket{
-		Name: "envoy.transport_sockets.tls",
-		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: packed(&tlsv3.UpstreamTlsContext{
-			Sni: sni,
-			CommonTlsContext: &tlsv3.CommonTlsContext{
-				ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation},
-			},
-		})},
-	}, nil
-}
-
 // extProcCluster is Wye itself. A Wye that died is noticed by its connections,
 // one that froze by unanswered pings and health checks: requests under way fail
 // when the connection is closed, and with no panic threshold later ones fail at
@@ -239,6 +196,7 @@ func (b *builder) extProcCluster() *clusterv3.Cluster {
 		Name:                                envoy.ExtProcCluster,
 		ClusterDiscoveryType:                &clusterv3.Cluster_Type{Type: kind},
 		ConnectTimeout:                      durationpb.New(time.Second),
+		DnsLookupFamily:                     clusterv3.Cluster_V4_PREFERRED,
 		LoadAssignment:                      loadAssignment(envoy.ExtProcCluster, b.extProc),
 		CircuitBreakers:                     circuitBreakers(),
 		CloseConnectionsOnHostHealthFailure: true,

@@ -3,8 +3,10 @@ package xds_test
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +27,11 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var goldenTypes = map[string]string{
 	resourcev3.SecretType: "secrets", resourcev3.ClusterType: "clusters", resourcev3.EndpointType: "endpoints",
 	resourcev3.ListenerType: "listeners", resourcev3.RouteType: "routes",
+}
+
+// certificate is PEM that says it is a certificate.
+func certificate(content string) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte(content)})
 }
 
 // goldenPolicies are a minimal policy, one that uses everything, and one of two
@@ -83,7 +90,7 @@ func goldenPolicies() map[string]struct {
 					}
 					return "key from $" + c.Env, nil
 				},
-				ReadFile: func(name string) ([]byte, error) { return []byte("PEM of " + name), nil },
+				ReadFile: func(name string) ([]byte, error) { return certificate("of " + name), nil },
 			},
 		},
 		"zones": {
@@ -213,6 +220,12 @@ func TestBuildFaults(t *testing.T) {
 		}},
 		{"backend address", router.Backend{Address: "x"}, good, []string{`backend "b": address: "x" is neither`}},
 		{"CA bundle", router.Backend{Address: "x:1", TLS: &router.TLS{CAFile: "/nonexistent/ca.pem"}}, good, []string{`backend "b": CA bundle: open /nonexistent/ca.pem`}},
+		{"CA bundle that is none", router.Backend{Address: "x:1", TLS: &router.TLS{CAFile: "golden_test.go"}}, good, []string{
+			`backend "b": CA bundle: golden_test.go does not begin with a certificate in PEM`,
+		}},
+		{"no CA bundle at all", router.Backend{Address: "x:1", TLS: &router.TLS{}}, xds.Options{
+			Listen: "127.0.0.1:1", ExtProc: "127.0.0.1:2", ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
+		}, []string{`backend "b": CA bundle: the system has none of`}},
 		{"send as", router.Backend{Address: "x:1", SendAs: "naïve"}, good, []string{`backend "b": wye-send-as: "naïve" is not printable ASCII`}},
 		{"path prefix", router.Backend{Address: "x:1", PathPrefix: `/a" .. os.exit() .. "`}, good, []string{`backend "b": path prefix`, "is not a plain absolute path"}},
 		{"validation", router.Backend{Address: "x:1", Credential: &router.Credential{Env: "X", Header: "bad\nheader"}}, good, []string{`backend "b": resource wye/first/b/`, "Generic.Header"}},

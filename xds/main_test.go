@@ -32,10 +32,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // constant scores every model alike.
 type constant struct{}
 
-func (constant) Score(_ *router.Request, models []router.ModelIndex, out []router.Estimate) {
+func (constant) Score(_ *router.Request, _ router.Mode, models []router.ModelIndex, out []router.Estimate) float64 {
 	for i := range models {
 		out[i] = router.Estimate{Quality: 1, OutputTokens: 1}
 	}
+	return 0
 }
 
 func (constant) Version() string { return "test" }
@@ -130,6 +131,7 @@ type gateway struct {
 }
 
 type gatewayOptions struct {
+	readFile        func(string) ([]byte, error)
 	processor       string // address of another ext_proc server
 	stateOfTheWorld bool
 	grace           time.Duration
@@ -144,7 +146,7 @@ func startGateway(t testing.TB, s *router.Snapshot, o gatewayOptions) *gateway {
 	ads := grpc.NewServer(pings)
 	g.server.Register(ads)
 	g.options = xds.Options{
-		Listen: "127.0.0.1:0", ExtProc: g.processor.address(),
+		Listen: "127.0.0.1:0", ExtProc: g.processor.address(), ReadFile: o.readFile,
 		Secret: func(c router.Credential) (string, error) {
 			if v := o.secrets[c.Env]; v != "" {
 				return v, nil

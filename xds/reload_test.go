@@ -173,12 +173,12 @@ func TestEnvoyRefuses(t *testing.T) {
 			s := generation(t, 0, p)
 			g := startGateway(t, s, gatewayOptions{stateOfTheWorld: sotw})
 			bad := generation(t, 1, p)
-			// Valid to protobuf's rules, but not a certificate.
+			// In PEM, but no certificate to Envoy.
 			bad.Backends[1].TLS = &router.TLS{CAFile: "ca.pem"}
-			g.options.ReadFile = func(string) ([]byte, error) { return []byte("not PEM"), nil }
+			g.options.ReadFile = func(string) ([]byte, error) { return certificate("nonsense"), nil }
 			before := g.server.Published()
 			err := g.server.Publish(t.Context(), g.build(bad))
-			if err == nil || !strings.Contains(err.Error(), "Cluster: ") || !strings.Contains(err.Error(), "CA cert") {
+			if err == nil || !strings.Contains(err.Error(), "Secret: ") || !strings.Contains(err.Error(), "CA cert") {
 				t.Errorf("error %v", err)
 			}
 			if c := g.server.Counters(); c.Nacks == 0 || c.Failures != 1 || c.Publications != 1 {

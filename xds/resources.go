@@ -15,10 +15,12 @@ import (
 	"google.golang.org/protobuf/reflect/protorange"
 )
 
+const secretType = resourcev3.SecretType
+
 // Types lists the type URLs of the resources that Build makes, in the order in
 // which additions are published: nothing refers to what is not there yet.
 var Types = []string{
-	resourcev3.SecretType, resourcev3.ClusterType, resourcev3.EndpointType, resourcev3.ListenerType, resourcev3.RouteType,
+	secretType, resourcev3.ClusterType, resourcev3.EndpointType, resourcev3.ListenerType, resourcev3.RouteType,
 }
 
 // Resources is a set of Envoy resources by type URL and name. It is immutable

@@ -3,7 +3,6 @@ package xds
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -141,10 +140,6 @@ func (s *Server) notify() {
 	s.changed = make(chan struct{})
 }
 
-func versionString(major, minor, patch uint32) string {
-	return fmt.Sprintf("%d.%d.%d", major, minor, patch)
-}
-
 // callbacks keeps the books for go-control-plane's server.
 type callbacks struct{ s *Server }
 
@@ -160,6 +155,20 @@ func (c callbacks) closed(id streamID, node *corev3.Node) {
 	delete(c.s.streams, id)
 	c.s.notify()
 	c.s.log.Info().Str("node", node.GetId()).Msg("envoy disconnected")
+}
+
+// identify notes who the Envoy is, and tells when it first says so.
+func (c callbacks) identify(st *stream, node *corev3.Node) {
+	if !st.identify(node) {
+		return
+	}
+	log := c.s.log.With().Str("node", st.node.ID).Str("version", st.node.Envoy).Logger()
+	if !st.node.Bootstrap {
+		// See runtimeFlags in package envoy for what it misses.
+		log.Warn().Msg("envoy was not started with wye's bootstrap: large bodies can crash it")
+		return
+	}
+	log.Info().Msg("envoy connected")
 }
 
 // answer counts an ACK or a NACK.
@@ -199,6 +208,7 @@ func (c callbacks) OnStreamDeltaRequest(n int64, r *discoveryv3.DeltaDiscoveryRe
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	st := c.s.streams[streamID{true, n}]
+	c.identify(st, r.GetNode())
 	acked, refused := st.receivedDelta(r)
 	c.answer(st, acked, refused, r.GetTypeUrl(), r.GetErrorDetail().GetMessage())
 	return nil
@@ -213,6 +223,7 @@ func (c callbacks) OnStreamRequest(n int64, r *discoveryv3.DiscoveryRequest) err
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	st := c.s.streams[streamID{false, n}]
+	c.identify(st, r.GetNode())
 	acked, refused := st.receivedWhole(r)
 	c.answer(st, acked, refused, r.GetTypeUrl(), r.GetErrorDetail().GetMessage())
 	if refused && current != nil {

@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 	statusv1 "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -361,6 +363,30 @@ func TestStageTimesOut(t *testing.T) {
 	}
 	if n := s.Nodes(); len(n) != 0 {
 		t.Errorf("nodes %+v", n)
+	}
+}
+
+// An Envoy that lacks the bootstrap's protection is pointed out, once.
+func TestForeignBootstrap(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s, conn := serveXDS(t, xds.Config{Logger: zerolog.New(zerolog.SyncWriter(&log))})
+	if err := s.Publish(t.Context(), dnsPolicy(t, "a")); err != nil {
+		t.Fatal(err)
+	}
+	m := connect(t, conn, "foreign")
+	m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType})
+	m.ack(m.receive(resourcev3.ClusterType))
+	m.quiet()
+	if n := s.Nodes(); len(n) != 1 || n[0].Bootstrap {
+		t.Errorf("nodes %+v", n)
+	}
+	s.Close()
+	for len(s.Nodes()) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if n := strings.Count(log.String(), "not started with wye's bootstrap"); n != 1 || !strings.Contains(log.String(), `"node":"foreign"`) {
+		t.Errorf("log %s", log.String())
 	}
 }
 
