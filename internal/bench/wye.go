@@ -62,7 +62,7 @@ func (s *stand) startWye(ctx context.Context, o *options, dir, binary, upstream 
 	}
 	extproc, ads := filepath.Join(dir, "extproc.sock"), filepath.Join(dir, "ads.sock")
 	cmd := exec.Command(o.wye, "serve", "--policy", file, "--listen", "127.0.0.1:0",
-		"--extproc", "unix:"+extproc, "--ads", "unix:"+ads, "--admin", "")
+		"--extproc", "unix:"+extproc, "--ads", "unix:"+ads, "--admin", "", "--drain-delay", "0s")
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
