@@ -215,9 +215,12 @@ func TestTrailers(t *testing.T) {
 					t.Errorf("the provider was sent %q and trailers %v", r.Body, r.Trailer)
 				}
 			}
-			for range 10 {
-				if got := s.Post(t, rig.Chat("auto", "hi")); got.Status != http.StatusOK {
-					t.Fatalf("status %d for a request after it: %.300s", got.Status, got.Body)
+			// New connections, so that each of Envoy's workers, which keep their
+			// own connections to providers, gets some.
+			for range 16 {
+				got, err := rig.Post(t.Context(), rig.NewClient(t), s.URL, rig.Chat("auto", "hi"))
+				if err != nil || got.Status != http.StatusOK {
+					t.Fatalf("status %d, %v for a request after it: %.300s", got.Status, err, got.Body)
 				}
 			}
 		})
