@@ -206,11 +206,12 @@ func TestEnvoyTakesGoldenPolicies(t *testing.T) {
 	up := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(up.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: up.Certificate().Raw})
-	for name, policy := range goldenPolicies() {
+	for name := range goldenPolicies() {
 		for _, sotw := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				g := startGateway(t, snapshot(t, policy.config), gatewayOptions{
+				// Its own copy: a snapshot takes ownership.
+				g := startGateway(t, snapshot(t, goldenPolicies()[name].config), gatewayOptions{
 					stateOfTheWorld: sotw, readFile: func(string) ([]byte, error) { return ca, nil },
 				})
 				for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
