@@ -25,15 +25,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fixedScorer gives model i the quality of its index: the last is the best.
+// fixedScorer gives model i the quality of its index, the last is the best, and
+// has a rate at which the cheapest wins in cost mode.
 type fixedScorer struct{}
 
 func (fixedScorer) Version() string { return "fixed" }
 
-func (fixedScorer) Score(_ *router.Request, _ router.Mode, models []router.ModelIndex, out []router.Estimate) float64 {
+func (fixedScorer) Score(_ *router.Request, mode router.Mode, models []router.ModelIndex, out []router.Estimate) float64 {
 	for i, m := range models {
 		out[i] = router.Estimate{Quality: 0.5 + float32(m)/10, OutputTokens: 100}
 	}
+	if mode == router.ModeCost {
+		return 1000
+	}
+	return 0
 }
 
 // panicScorer is a bug.
