@@ -79,7 +79,7 @@ func TestCalibrationFile(t *testing.T) {
 	predictor(t).Predict(&predict.Input{User: req.Text.User}, []predict.Model{m}, out[:])
 	want := router.Estimate{Quality: out[0].Quality, Uncertainty: out[0].Uncertainty, OutputTokens: out[0].OutputTokens}
 	got := make([]router.Estimate, 1)
-	s.Deployments[0].Scorer.Score(req, []router.ModelIndex{index}, got)
+	s.Deployments[0].Scorer.Score(req, router.ModeBalanced, []router.ModelIndex{index}, got)
 	if got[0] != want {
 		t.Errorf("estimate %v, want the calibrated model's %v", got[0], want)
 	}

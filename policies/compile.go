@@ -43,13 +43,11 @@ func (p *Policy) Compile(opts ...CompileOption) (*router.Snapshot, error) {
 		}
 		config.Backends = append(config.Backends, backend)
 	}
-	scorers := make(map[string]*scorer)
+	scorers := newScorerFactory(p.document.GetCatalog(), config.Models)
 	for _, d := range p.document.GetDeployments() {
-		version := d.GetPredictor()
-		if scorers[version] == nil {
-			scorers[version] = newScorer(p.predictors[version], p.document.GetCatalog())
-		}
-		config.Deployments = append(config.Deployments, compileDeployment(d, index, scorers[version]))
+		deployment := compileDeployment(d, index)
+		deployment.Scorer = scorers.scorer(p.predictors[d.GetPredictor()], deployment.Subset, deployment.Bands)
+		config.Deployments = append(config.Deployments, deployment)
 	}
 	for i, m := range p.document.GetCatalog() {
 		_, config.Models[i].Prior = resolve(p.newestPredictor(), m)
@@ -132,7 +130,7 @@ func redirect(b *router.Backend, address func(string) (string, bool)) {
 	}
 }
 
-func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelIndex, s *scorer) router.Deployment {
+func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelIndex) router.Deployment {
 	out := router.Deployment{
 		Name:          d.GetName(),
 		Aliases:       d.GetAliases(),
@@ -144,7 +142,6 @@ func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelInde
 		MaxBodyBytes:  int(d.GetLimits().GetMaxBodyBytes()),
 		Timeout:       d.GetLimits().GetTimeout().AsDuration(),
 		PerTryTimeout: d.GetLimits().GetPerTryTimeout().AsDuration(),
-		Scorer:        s,
 	}
 	for _, m := range d.GetAllowedModes().GetModes() {
 		out.AllowedModes = out.AllowedModes.With(compileMode(m))

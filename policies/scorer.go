@@ -11,11 +11,13 @@ import (
 )
 
 // scorer lets the router ask a predictor: it translates requests and model
-// indexes. One belongs to the models of one snapshot.
+// indexes, and knows what quality is worth in its deployment. One belongs to one
+// deployment of one snapshot.
 type scorer struct {
 	predictor *predict.Predictor
 	models    []predict.Model // by router.ModelIndex
-	scratch   sync.Pool
+	worth     map[router.Mode][]float64
+	scratch   *sync.Pool
 }
 
 // scoreScratch is the memory of one call; it would escape to the heap if it
@@ -26,12 +28,41 @@ type scoreScratch struct {
 	out    [router.MaxSubset]predict.Output
 }
 
-func newScorer(p *predict.Predictor, catalog []*policyv1.Model) *scorer {
-	s := &scorer{predictor: p, models: make([]predict.Model, len(catalog))}
-	for i, m := range catalog {
-		s.models[i], _ = resolve(p, m)
+// scorerFactory makes the scorers of one snapshot; they share what they can.
+type scorerFactory struct {
+	catalog []*policyv1.Model
+	prices  []*router.Price
+	models  map[string][]predict.Model // by predictor version, then ModelIndex
+	scratch sync.Pool
+}
+
+func newScorerFactory(catalog []*policyv1.Model, models []router.Model) *scorerFactory {
+	f := &scorerFactory{catalog: catalog, models: make(map[string][]predict.Model)}
+	for i := range models {
+		f.prices = append(f.prices, &models[i].Price)
 	}
-	s.scratch.New = func() any { return new(scoreScratch) }
+	f.scratch.New = func() any { return new(scoreScratch) }
+	return f
+}
+
+// scorer makes the scorer of a deployment with that subset and those bands.
+func (f *scorerFactory) scorer(p *predict.Predictor, subset []router.ModelIndex, bands router.Bands) *scorer {
+	all, ok := f.models[p.Version()]
+	if !ok {
+		all = make([]predict.Model, len(f.catalog))
+		for i, m := range f.catalog {
+			all[i], _ = resolve(p, m)
+		}
+		f.models[p.Version()] = all
+	}
+	models, prices := make([]predict.Model, len(subset)), make([]*router.Price, len(subset))
+	for i, m := range subset {
+		models[i], prices[i] = all[m], f.prices[m]
+	}
+	s := &scorer{predictor: p, models: all, worth: make(map[router.Mode][]float64), scratch: &f.scratch}
+	for _, mode := range []router.Mode{router.ModeBalanced, router.ModeCost} {
+		s.worth[mode] = CalibrateRates(p, models, prices, bands.Of(mode))
+	}
 	return s
 }
 
@@ -72,20 +103,24 @@ func heeds(p *predict.Predictor, a *policyv1.Ability) bool {
 func (s *scorer) Version() string { return s.predictor.Version() }
 
 // Score implements router.Scorer.
-func (s *scorer) Score(req *router.Request, models []router.ModelIndex, out []router.Estimate) {
+func (s *scorer) Score(req *router.Request, mode router.Mode, models []router.ModelIndex, out []router.Estimate) (rate float64) {
 	scratch := s.scratch.Get().(*scoreScratch) //nolint:errcheck // the pool holds nothing else
 	scratch.input = inputOf(req)
 	n := len(models) // at most MaxSubset, which NewSnapshot guarantees
 	for i, m := range models {
 		scratch.models[i] = s.models[m]
 	}
-	s.predictor.Predict(&scratch.input, scratch.models[:n], scratch.out[:n])
+	evidence := s.predictor.Predict(&scratch.input, scratch.models[:n], scratch.out[:n])
 	for i := range models {
 		e := &scratch.out[i]
 		out[i] = router.Estimate{Quality: e.Quality, Uncertainty: e.Uncertainty, OutputTokens: e.OutputTokens}
 	}
 	scratch.input = predict.Input{} // the views must not outlive the call
 	s.scratch.Put(scratch)
+	if worth := s.worth[mode]; worth != nil {
+		return Rate(s.predictor, &evidence, worth)
+	}
+	return 0
 }
 
 // inputOf is what the predictor reads of req; the views are req's.

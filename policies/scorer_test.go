@@ -83,7 +83,7 @@ deployments:`, 1)))
 		})
 	}
 	got := make([]router.Estimate, len(asked))
-	s.Deployments[0].Scorer.Score(req, asked, got)
+	s.Deployments[0].Scorer.Score(req, router.ModeBalanced, asked, got)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("estimates (-want +got):\n%s", diff)
 	}
@@ -115,7 +115,7 @@ func TestScoreReadsEveryFact(t *testing.T) {
 		req := request()
 		change(req)
 		out := make([]router.Estimate, 1)
-		s.Deployments[0].Scorer.Score(req, []router.ModelIndex{0}, out)
+		s.Deployments[0].Scorer.Score(req, router.ModeBalanced, []router.ModelIndex{0}, out)
 		return out[0]
 	}
 	base := score(func(*router.Request) {})
@@ -139,7 +139,7 @@ func TestScoreKeepsNothing(t *testing.T) {
 	models := []router.ModelIndex{0, 1}
 	score := func(req *router.Request) [2]router.Estimate {
 		var out [2]router.Estimate
-		s.Deployments[0].Scorer.Score(req, models, out[:])
+		s.Deployments[0].Scorer.Score(req, router.ModeBalanced, models, out[:])
 		return out
 	}
 	want := score(request())
@@ -158,13 +158,13 @@ func TestScoreConcurrently(t *testing.T) {
 	s := compile(t, parse(t, minimal))
 	scorer := s.Deployments[0].Scorer
 	var want [2]router.Estimate
-	scorer.Score(request(), []router.ModelIndex{0, 1}, want[:])
+	scorer.Score(request(), router.ModeBalanced, []router.ModelIndex{0, 1}, want[:])
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 50 {
 				var got [2]router.Estimate
-				scorer.Score(request(), []router.ModelIndex{0, 1}, got[:])
+				scorer.Score(request(), router.ModeBalanced, []router.ModelIndex{0, 1}, got[:])
 				if got != want {
 					t.Errorf("estimates %v, want %v", got, want)
 					return
@@ -190,7 +190,7 @@ func TestScoreDoesNotAllocate(t *testing.T) {
 	req := request()
 	d := &s.Deployments[0]
 	out := make([]router.Estimate, len(d.Subset))
-	if n := testing.AllocsPerRun(200, func() { d.Scorer.Score(req, d.Subset, out) }); n != 0 {
+	if n := testing.AllocsPerRun(200, func() { d.Scorer.Score(req, router.ModeBalanced, d.Subset, out) }); n != 0 {
 		t.Errorf("%v allocations a call", n)
 	}
 }
@@ -222,7 +222,7 @@ func BenchmarkScore(b *testing.B) {
 	out := make([]router.Estimate, len(d.Subset))
 	b.ReportAllocs()
 	for b.Loop() {
-		d.Scorer.Score(req, d.Subset[:12], out[:12])
+		d.Scorer.Score(req, router.ModeBalanced, d.Subset[:12], out[:12])
 	}
 }
 

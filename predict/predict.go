@@ -14,6 +14,11 @@ type Predictor struct {
 	models  map[string]*ability
 	scratch sync.Pool
 
+	kinds      []string
+	kindOfTask []int // by task, index into kinds
+	sampleOnce sync.Once
+	samples    []reading
+
 	typicalLength float32   // mean log output tokens of the trained models
 	skillLevel    []float32 // by skill: mean level of the tasks that need it
 }
@@ -66,6 +71,7 @@ func New(w *Weights) (*Predictor, error) {
 			lengthTask: w.LengthTask[i*tasks:][:tasks],
 		}
 	}
+	p.setKinds()
 	p.summarise()
 	return p, nil
 }
@@ -117,28 +123,35 @@ func (p *Predictor) Model(name string) (Model, bool) {
 
 // scratch is the memory of one call.
 type scratch struct {
+	reading
 	grams      grams
-	embedding  [Dim]float32
 	part       [Dim]float32
 	in         [Width]float32
 	hidden     [maxHidden]float32
 	taskLogits [maxTasks]float32
-	item       [maxItemOut]float32
-	tasks      mixture
-	trust      float32
 	familiar   float32
+}
+
+// reading is all that estimates need to know of a prompt.
+type reading struct {
+	embedding [Dim]float32
+	item      [maxItemOut]float32 // level, demands, length and its demands
+	tasks     mixture
+	trust     float32
 }
 
 // Predict writes an estimate for models[i] to out[i]; out must be at least as
 // long as models. It allocates nothing, and the same input gives the same bits
 // on every architecture.
-func (p *Predictor) Predict(in *Input, models []Model, out []Output) {
+func (p *Predictor) Predict(in *Input, models []Model, out []Output) Evidence {
 	s := p.scratch.Get().(*scratch)
 	p.read(in, s)
 	for i, m := range models {
-		out[i] = p.estimate(s, m.a)
+		out[i] = p.estimate(&s.reading, m.a)
 	}
+	e := Evidence{Trust: s.trust, tasks: s.tasks}
 	p.scratch.Put(s)
+	return e
 }
 
 // Shares of the parts of a conversation in its embedding, relative to the last
@@ -150,8 +163,15 @@ const (
 
 // read turns the prompt into everything about it that estimates need.
 func (p *Predictor) read(in *Input, s *scratch) {
-	w := p.w
 	p.encoder.raw(in, s)
+	// The training data has neither tools nor images.
+	p.think(s, in.Images > 0 || in.ToolCount > 0)
+}
+
+// think runs the networks over the raw input in s. A strange prompt is one of
+// a kind that cannot be in the training data.
+func (p *Predictor) think(s *scratch, strange bool) {
+	w := p.w
 	for i := range s.in {
 		v := float32((s.in[i] - w.Mean[i]) * w.InvStd[i])
 		s.in[i] = min(max(v, -InputClip), InputClip)
@@ -165,7 +185,10 @@ func (p *Predictor) read(in *Input, s *scratch) {
 	relu(s.hidden[:w.ItemHiddenSize])
 	layer(w.ItemOut, s.hidden[:w.ItemHiddenSize], s.item[:2+w.Axes+w.LengthAxesSize])
 	p.shrinkToTask(s)
-	s.trust = p.trust(s, in)
+	s.trust = 0
+	if !strange {
+		s.trust = p.believe(s)
+	}
 }
 
 // shrinkToTask moves the level and the demands towards those of the tasks.
@@ -239,11 +262,8 @@ func (e *encoder) mix(s *scratch, text []byte, share float32) {
 	}
 }
 
-// trust says how much the prompt is like the training data, 0 to 1.
-func (p *Predictor) trust(s *scratch, in *Input) float32 {
-	if in.Images > 0 || in.ToolCount > 0 {
-		return 0 // the training data has neither
-	}
+// believe says how much the prompt is like the training data, 0 to 1.
+func (p *Predictor) believe(s *scratch) float32 {
 	w, g := p.w, &p.w.Guard
 	var near float32
 	for i, t := range s.tasks.task[:s.tasks.n] {
@@ -263,7 +283,7 @@ func Nearness(cosine float32, task []float32) float32 {
 
 // estimate mixes what is known of one model for the prompt that s was read
 // from.
-func (p *Predictor) estimate(s *scratch, a *ability) Output {
+func (p *Predictor) estimate(s *reading, a *ability) Output {
 	w := p.w
 	level := s.item[0]
 	theta := s.item[1:][:w.Axes]

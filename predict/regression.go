@@ -25,7 +25,7 @@ func newRegression(p *Predictor, a *ability, examples []Example) *regression {
 	for i := range examples {
 		e := &examples[i]
 		p.read(&e.Input, s)
-		out := p.estimate(s, a)
+		out := p.estimate(&s.reading, a)
 		var x [Dim + 1]float64
 		for j, v := range s.embedding {
 			x[j] = float64(v)

@@ -42,6 +42,10 @@ type Weights struct {
 	WithinLevel []float32 // Tasks: share of a prompt's level beyond its task's that counts
 	Within      []float32 // Tasks: the same for its demands
 	SkillOfTask []float32 // Tasks x Skills: share of each skill in a task
+
+	// Samples x (Width+1): the raw input of some training prompts and, last,
+	// how familiar their n-grams are; what rates are calibrated on.
+	Samples []float32
 }
 
 // Header is the part of a weights file that is not numbers.
@@ -60,6 +64,10 @@ type Header struct {
 	Axes           int     `json:"axes"`
 	LengthAxesSize int     `json:"length_axes"`
 	IDFUnit        float32 `json:"idf_unit"`
+
+	// SampleTasks and SampleTokens are the task and the length of each sample.
+	SampleTasks  []int `json:"sample_tasks"`
+	SampleTokens []int `json:"sample_tokens"`
 
 	Level float32 `json:"level"` // mean item level, in logits
 	Guard Guard   `json:"guard"`
@@ -146,6 +154,7 @@ func (w *Weights) tensors() []tensor {
 		{"level scale by task", &w.WithinLevel, t},
 		{"demand scale by task", &w.Within, t},
 		{"skills by task", &w.SkillOfTask, t * s},
+		{"samples", &w.Samples, len(w.SampleTasks) * (Width + 1)},
 	}
 }
 
@@ -166,6 +175,7 @@ func (w *Weights) check() error {
 			len(w.Tasks), w.Hidden, w.ItemHiddenSize, w.Axes, w.LengthAxesSize))
 		return errors.Join(errs...)
 	}
+	errs = append(errs, w.checkSamples())
 	for _, t := range w.tensors() {
 		if len(*t.to) != t.size {
 			errs = append(errs, fmt.Errorf("%s: %d numbers, want %d", t.name, len(*t.to), t.size))

@@ -43,11 +43,10 @@ type Candidate struct {
 	Model  ModelIndex
 	Reason Reason
 	// Lacks are the missing capabilities when Reason is ReasonCapability.
-	Lacks Capability
-	// InBand reports whether Quality is within the mode's band of the best.
-	InBand   bool
+	Lacks    Capability
 	Estimate Estimate // zero for an eliminated model
 	Cost     float64  // expected, in US dollars
+	Net      float64  // quality less cost at the decision's rate: what Rank goes by
 	position uint8    // in the deployment's subset
 }
 
@@ -64,6 +63,7 @@ type Decision struct {
 	Snapshot   *Snapshot
 	Deployment *Deployment
 	Mode       Mode
+	Rate       float64 // quality that a US dollar had to buy, by the scorer
 	Candidates []Candidate
 	Ranked     int
 	Chain      []Step
@@ -75,7 +75,7 @@ type Decision struct {
 
 // Reset forgets the decision and keeps its memory.
 func (d *Decision) Reset() {
-	d.Snapshot, d.Deployment, d.Mode, d.Ranked = nil, nil, ModeDefault, 0
+	d.Snapshot, d.Deployment, d.Mode, d.Rate, d.Ranked = nil, nil, ModeDefault, 0, 0
 	d.Candidates, d.Chain = d.Candidates[:0], d.Chain[:0]
 	d.models, d.estimates = d.models[:0], d.estimates[:0]
 }

@@ -10,8 +10,8 @@ type Mode uint8
 const (
 	ModeDefault  Mode = iota
 	ModeQuality       // the best predicted quality, whatever the price
-	ModeBalanced      // the cheapest model within a narrow band of the best
-	ModeCost          // the cheapest model within a wide band of the best
+	ModeBalanced      // as cheap as a narrow loss of average quality allows
+	ModeCost          // as cheap as a wider one allows
 	modeCount
 )
 

@@ -39,11 +39,14 @@ type Estimate struct {
 	OutputTokens float32 // expected
 }
 
-// Scorer estimates models for a request. Score fills out[i] for models[i] and
-// must be pure, safe for concurrent use, free of heap allocation and must not
-// keep req or its views. A Scorer belongs to one Snapshot's models.
+// Scorer estimates models for a request and says what quality is worth on it.
+// Score fills out[i] for models[i] and returns the rate at which mode trades
+// quality for cost on this prompt: how much quality one US dollar of expected
+// cost must buy, at least 0, and 0 in quality mode. It must be pure, safe for
+// concurrent use, free of heap allocation and must not keep req or its views. A
+// Scorer belongs to one deployment of one Snapshot.
 type Scorer interface {
-	Score(req *Request, models []ModelIndex, out []Estimate)
+	Score(req *Request, mode Mode, models []ModelIndex, out []Estimate) (rate float64)
 	// Version names the predictor, as deployments pin it.
 	Version() string
 }

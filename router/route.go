@@ -74,7 +74,7 @@ func (d *Decision) score(req *Request) {
 	if len(d.models) == 0 {
 		return
 	}
-	d.Deployment.Scorer.Score(req, d.models, d.estimates)
+	d.Rate = d.Deployment.Scorer.Score(req, d.Mode, d.models, d.estimates)
 	next := 0
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
@@ -97,28 +97,23 @@ func (d *Decision) score(req *Request) {
 // rank orders d.Candidates, the best choice for the mode first and eliminated
 // models last, and counts the candidates.
 func (d *Decision) rank() {
-	d.Ranked = Rank(d.Candidates, d.Mode, d.Deployment.Bands)
+	d.Ranked = Rank(d.Candidates, d.Rate)
 }
 
-// Rank orders candidates in place for mode and returns how many were not
-// eliminated. It is the whole selection rule, exported so that an evaluation
-// judges the rule that serves. Order: candidates within the band of the best
-// predicted quality by expected cost, then the others by quality, then the
-// eliminated ones in their given order. In quality mode the band is zero. Ties
-// fall to quality or cost, whichever did not decide, then to the given order.
-func Rank(candidates []Candidate, mode Mode, bands Bands) int {
-	var best float32
+// Rank orders candidates in place and returns how many were not eliminated. It
+// is the whole selection rule, exported so that an evaluation judges the rule
+// that serves. Each candidate is worth its predicted quality less its expected
+// cost at rate, in quality per US dollar; the worthiest comes first, the
+// eliminated last in their given order. Ties fall to the cheaper, then to the
+// better, then to the given order.
+func Rank(candidates []Candidate, rate float64) int {
 	ranked := 0
 	for i := range candidates {
-		if c := &candidates[i]; c.Reason == ReasonNone {
-			best = max(best, c.Estimate.Quality)
+		c := &candidates[i]
+		if c.Reason == ReasonNone {
+			c.Net = net(float64(c.Estimate.Quality), c.Cost, rate)
 			ranked++
 		}
-	}
-	floor := float32(float64(best) * (1 - bands.Of(mode)))
-	for i := range candidates {
-		c := &candidates[i]
-		c.InBand = c.Reason == ReasonNone && c.Estimate.Quality >= floor
 	}
 	// Insertion sort: stable, allocation-free, and a subset is at most
 	// MaxSubset long and mostly a handful.
@@ -138,15 +133,7 @@ func before(a, b *Candidate) bool {
 	if aOut, bOut := a.Reason != ReasonNone, b.Reason != ReasonNone; aOut || bOut {
 		return !aOut && bOut
 	}
-	if a.InBand != b.InBand {
-		return a.InBand
-	}
-	byCost := cmp.Compare(a.Cost, b.Cost)
-	byQuality := cmp.Compare(b.Estimate.Quality, a.Estimate.Quality)
-	if a.InBand {
-		return cmp.Or(byCost, byQuality) < 0
-	}
-	return cmp.Or(byQuality, byCost) < 0
+	return cmp.Or(cmp.Compare(b.Net, a.Net), cmp.Compare(a.Cost, b.Cost), cmp.Compare(b.Estimate.Quality, a.Estimate.Quality)) < 0
 }
 
 // chain lays out the attempts: every ranked model once, each on the backend

@@ -11,16 +11,30 @@ import (
 	"wye/router"
 )
 
-// table scores models by index from a fixed list.
-type table []router.Estimate
-
-func (t table) Score(_ *router.Request, models []router.ModelIndex, out []router.Estimate) {
-	for i, m := range models {
-		out[i] = t[m]
-	}
+// table scores models by index from a fixed list, at a rate by mode.
+type table struct {
+	estimates []router.Estimate
+	rates     map[router.Mode]float64
 }
 
-func (table) Version() string { return "test" }
+func (t *table) Score(_ *router.Request, mode router.Mode, models []router.ModelIndex, out []router.Estimate) float64 {
+	for i, m := range models {
+		out[i] = t.estimates[m]
+	}
+	return t.rates[mode]
+}
+
+func (*table) Version() string { return "test" }
+
+// scores is a table of qualities for answers of 100 tokens each, at which the
+// models of newSnapshot cost $0.00004, $0.0004 and $0.004.
+func scores(quality ...float32) *table {
+	t := &table{rates: map[router.Mode]float64{router.ModeBalanced: 5, router.ModeCost: 100}}
+	for _, q := range quality {
+		t.estimates = append(t.estimates, router.Estimate{Quality: q, OutputTokens: 100})
+	}
+	return t
+}
 
 var allModes = router.ModeSet(0).With(router.ModeQuality).With(router.ModeBalanced).With(router.ModeCost)
 
@@ -53,13 +67,11 @@ func newSnapshot(t testing.TB, edit func(*router.Config)) *router.Snapshot {
 		Deployments: []router.Deployment{
 			{
 				Name: "auto", Aliases: []string{"model-router"}, Mode: router.ModeBalanced, AllowedModes: allModes,
-				Subset: []router.ModelIndex{0, 1, 2}, Bands: router.Bands{Balanced: 0.02, Cost: 0.2}, MaxAttempts: 4,
-				Scorer: table{{Quality: 0.70, OutputTokens: 100}, {Quality: 0.89, OutputTokens: 100}, {Quality: 0.90, OutputTokens: 100}},
+				Subset: []router.ModelIndex{0, 1, 2}, MaxAttempts: 4, Scorer: scores(0.70, 0.89, 0.90),
 			},
 			{
 				Name: "eu", Zone: "eu", Mode: router.ModeQuality, AllowedModes: router.ModeSet(0).With(router.ModeQuality),
-				Subset: []router.ModelIndex{0, 1, 2}, MaxAttempts: 4,
-				Scorer: table{{Quality: 0.70, OutputTokens: 100}, {Quality: 0.89, OutputTokens: 100}, {Quality: 0.90, OutputTokens: 100}},
+				Subset: []router.ModelIndex{0, 1, 2}, MaxAttempts: 4, Scorer: scores(0.70, 0.89, 0.90),
 			},
 		},
 	}
@@ -102,7 +114,8 @@ func TestRoute(t *testing.T) {
 		reasons map[string]router.Reason
 	}{
 		{
-			name: "balanced takes the cheapest within a narrow band",
+			// 0.01 better for $0.0036 more: worth it only below 2.8 a dollar.
+			name: "balanced gives up a little quality for a lot of money",
 			req:  router.Request{Deployment: []byte("auto")},
 			want: []string{"medium@medium-eu", "large@large-us", "small@small-us", "small@small-eu"},
 		},
@@ -117,33 +130,29 @@ func TestRoute(t *testing.T) {
 			want: []string{"large@large-us", "medium@medium-eu", "small@small-us", "small@small-eu"},
 		},
 		{
-			name: "cost takes the cheapest within a wide band, then the best of the rest",
-			edit: func(c *router.Config) { c.Deployments[0].Bands.Cost = 0.25 },
+			// At 1000 a dollar the medium one loses 0.36 for its 0.19.
+			name: "cost gives up more, and orders the rest by the same worth",
+			edit: func(c *router.Config) { c.Deployments[0].Scorer.(*table).rates[router.ModeCost] = 1000 },
 			req:  router.Request{Deployment: []byte("auto"), Mode: router.ModeCost},
 			want: []string{"small@small-us", "medium@medium-eu", "large@large-us", "small@small-eu"},
 		},
 		{
-			name: "the band's edge is inside it",
-			edit: func(c *router.Config) {
-				c.Deployments[0].Bands.Balanced = 0.5
-				c.Deployments[0].Scorer = table{{Quality: 0.5, OutputTokens: 1}, {Quality: 0.75, OutputTokens: 1}, {Quality: 1, OutputTokens: 1}}
-			},
-			req:  router.Request{Deployment: []byte("auto")},
+			name: "equal worth falls to the cheaper",
+			edit: func(c *router.Config) { c.Deployments[0].Scorer = scores(0.5, 0.5, 0.5) },
+			req:  router.Request{Deployment: []byte("auto"), Mode: router.ModeQuality},
 			want: []string{"small@small-us", "medium@medium-eu", "large@large-us", "small@small-eu"},
 		},
 		{
 			name: "equal cost falls to the better",
-			edit: func(c *router.Config) {
-				c.Models[1].Price, c.Deployments[0].Bands.Balanced = c.Models[0].Price, 1
-			},
-			req:  router.Request{Deployment: []byte("auto")},
+			edit: func(c *router.Config) { c.Models[1].Price = c.Models[0].Price },
+			req:  router.Request{Deployment: []byte("auto"), Mode: router.ModeCost},
 			want: []string{"medium@medium-eu", "small@small-us", "large@large-us", "small@small-eu"},
 		},
 		{
 			name: "equal quality and cost keep the policy's order",
 			edit: func(c *router.Config) {
 				c.Models[1].Price = c.Models[0].Price
-				c.Deployments[0].Scorer = table{{Quality: 0.9}, {Quality: 0.9}, {Quality: 0.1}}
+				c.Deployments[0].Scorer = scores(0.9, 0.9, 0.1)
 			},
 			req:  router.Request{Deployment: []byte("auto")},
 			want: []string{"small@small-us", "medium@medium-eu", "large@large-us", "small@small-eu"},
@@ -390,16 +399,16 @@ func BenchmarkRoute(b *testing.B) {
 	for _, models := range []int{3, 12, 40} {
 		b.Run(string(rune('0'+models/10))+string(rune('0'+models%10)), func(b *testing.B) {
 			s := newSnapshot(b, func(c *router.Config) {
-				scores := make(table, models)
+				scorer := scores()
 				c.Models, c.Backends, c.Deployments = nil, nil, c.Deployments[:1]
 				c.Deployments[0].Subset = nil
 				for i := range models {
 					c.Models = append(c.Models, router.Model{Name: "m", Price: router.Price{Input: float64(i), Output: float64(i)}})
 					c.Backends = append(c.Backends, router.Backend{Model: router.ModelIndex(i), Weight: 1})
 					c.Deployments[0].Subset = append(c.Deployments[0].Subset, router.ModelIndex(i))
-					scores[i] = router.Estimate{Quality: float32((i*7)%models) / float32(models), OutputTokens: 100}
+					scorer.estimates = append(scorer.estimates, router.Estimate{Quality: float32((i*7)%models) / float32(models), OutputTokens: 100})
 				}
-				c.Deployments[0].Scorer = scores
+				c.Deployments[0].Scorer = scorer
 			})
 			var d router.Decision
 			req := router.Request{Deployment: []byte("auto"), PromptTokens: 500}

@@ -17,14 +17,16 @@ const (
 	DefaultMaxChain = 4
 )
 
-// Bands are how far below the best predicted quality a cheaper model may be,
-// as a share of the best: 0.015 is one and a half per cent.
+// Bands are how far the average quality of a mode's choices may lie below that
+// of always calling the best single model, as a share of the latter: 0.015 is
+// one and a half per cent. They are what an operator states; a Scorer turns them
+// into rates.
 type Bands struct {
 	Balanced float64
 	Cost     float64
 }
 
-// Of returns the band of a mode; only the best will do in quality mode.
+// Of returns the band of a mode; quality mode has none.
 func (b Bands) Of(m Mode) float64 {
 	switch m {
 	case ModeBalanced:

@@ -11,7 +11,7 @@ import (
 
 func TestNewSnapshotFaults(t *testing.T) {
 	t.Parallel()
-	scorer := table{{Quality: 1}}
+	scorer := scores(1)
 	ok := router.Deployment{
 		Name: "d", Mode: router.ModeCost, AllowedModes: allModes, Subset: []router.ModelIndex{0}, MaxAttempts: 1, Scorer: scorer,
 	}

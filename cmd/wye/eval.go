@@ -79,7 +79,7 @@ func (f *evalFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	c := eval.Config{
-		Split: f.split, Models: f.models, Predictor: eval.Wye(p, hints), Bands: f.bands, Calibrate: f.calibrate,
+		Split: f.split, Models: f.models, Predictor: eval.Wye(p, hints, f.bands), Bands: f.bands, Calibrate: f.calibrate,
 		Rounds: f.rounds, Seed: f.seed, Robustness: f.robustness,
 		Progress: func(source string) { fmt.Fprintln(cmd.ErrOrStderr(), "evaluating", source) },
 	}

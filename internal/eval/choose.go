@@ -3,6 +3,7 @@ package eval
 import (
 	"math"
 
+	"wye/policies"
 	"wye/router"
 )
 
@@ -13,34 +14,77 @@ type Estimator interface {
 	Estimate(p *Prompt, out []router.Estimate) (guarded bool)
 }
 
+// rated is an Estimator that says what quality is worth on the prompt it was
+// asked about last, as a deployment's scorer does.
+type rated interface {
+	Rate(mode router.Mode) float64
+}
+
 // estimates are an Estimator's answers for a whole pool, as router.Rank takes
 // them: prompts × models.
 type estimates struct {
 	candidates []router.Candidate
 	guarded    []bool // of each prompt
+	rates      map[router.Mode][]float64
 }
 
-// estimate asks e about every prompt of p.
-func (p *Pool) estimate(e Estimator) *estimates {
+// estimate asks e about every prompt of p. An estimator that knows no rates gets
+// the one that its own estimates of these very prompts ask for.
+func (p *Pool) estimate(e Estimator, bands router.Bands) *estimates {
 	n := len(p.Models)
-	es := &estimates{candidates: make([]router.Candidate, 0, len(p.Score)), guarded: make([]bool, len(p.Prompts))}
+	es := &estimates{
+		candidates: make([]router.Candidate, 0, len(p.Score)), guarded: make([]bool, len(p.Prompts)),
+		rates: make(map[router.Mode][]float64),
+	}
+	for _, mode := range router.Modes {
+		es.rates[mode] = make([]float64, len(p.Prompts))
+	}
+	known, ok := e.(rated)
 	out := make([]router.Estimate, n)
 	for i, prompt := range p.Prompts {
 		es.guarded[i] = e.Estimate(prompt, out)
 		es.candidates = appendCandidates(es.candidates, p.Models, prompt.InputTokens, out)
+		for mode, rates := range es.rates {
+			if ok {
+				rates[i] = known.Rate(mode)
+			}
+		}
+	}
+	if !ok {
+		es.calibrate(bands)
 	}
 	return es
+}
+
+// calibrate sets one rate for all prompts from the estimates alone.
+func (es *estimates) calibrate(bands router.Bands) {
+	n := len(es.candidates) / len(es.guarded)
+	samples := make([]router.Sample, len(es.guarded))
+	for i := range samples {
+		for _, c := range es.candidates[i*n:][:n] {
+			samples[i].Quality = append(samples[i].Quality, float64(c.Estimate.Quality))
+			samples[i].Cost = append(samples[i].Cost, c.Cost)
+		}
+	}
+	for _, mode := range []router.Mode{router.ModeBalanced, router.ModeCost} {
+		rate := router.CalibrateRate(samples, bands.Of(mode)-policies.Optimism)
+		for i := range es.rates[mode] {
+			es.rates[mode][i] = rate
+		}
+	}
+}
+
+// price is the model's as the router takes it.
+func (m *Model) price() *router.Price {
+	return &router.Price{Input: m.Price.Input, CachedInput: m.Price.Input, Output: m.Price.Output}
 }
 
 // appendCandidates appends one prompt's candidates, priced as Route does it.
 func appendCandidates(to []router.Candidate, models []Model, inputTokens int, out []router.Estimate) []router.Candidate {
 	for k := range models {
-		price := router.Price{
-			Input: models[k].Price.Input, CachedInput: models[k].Price.Input, Output: models[k].Price.Output,
-		}
 		to = append(to, router.Candidate{
 			Model: router.ModelIndex(k), Estimate: out[k],
-			Cost: price.Cost(float64(inputTokens), 0, float64(out[k].OutputTokens)),
+			Cost: models[k].price().Cost(float64(inputTokens), 0, float64(out[k].OutputTokens)),
 		})
 	}
 	return to
@@ -50,32 +94,14 @@ func appendCandidates(to []router.Candidate, models []Model, inputTokens int, ou
 type choices []uint16
 
 // choose runs the selection rule that serves over every prompt.
-func (es *estimates) choose(mode router.Mode, bands router.Bands) choices {
+func (es *estimates) choose(mode router.Mode) choices {
 	n := len(es.candidates) / len(es.guarded)
 	out := make(choices, len(es.guarded))
 	scratch := make([]router.Candidate, n)
 	for i := range out {
 		copy(scratch, es.candidates[i*n:])
-		router.Rank(scratch, mode, bands)
+		router.Rank(scratch, es.rates[mode][i])
 		out[i] = uint16(scratch[0].Model)
-	}
-	return out
-}
-
-// sweepBands are the bands of a cost-quality curve, from none to all.
-var sweepBands = func() []float64 {
-	bands := []float64{0}
-	for b := 0.001; b < 1; b *= 1.25 {
-		bands = append(bands, b)
-	}
-	return append(bands, 1)
-}()
-
-// sweep returns the choices of the rule at every band.
-func (es *estimates) sweep() []choices {
-	out := make([]choices, len(sweepBands))
-	for i, b := range sweepBands {
-		out[i] = es.choose(router.ModeBalanced, router.Bands{Balanced: b})
 	}
 	return out
 }

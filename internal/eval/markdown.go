@@ -80,14 +80,14 @@ func money(v Interval) string { return scaled(v, 1000, 4) }
 
 func (d *document) method(r *Report) {
 	d.line("- Data: `%s`, split %s. Predictor %s. Seed %d.", r.Data, r.Split, r.Predictor, r.Seed)
-	d.line("- Bands: balanced %.4g, cost %.4g of the best predicted quality. Choices are made by `router.Rank`, the code that serves.",
+	d.line("- Bands: balanced may lose %.4g, cost %.4g of the best single model's average quality, as predicted; the rates that follow are set per kind of prompt from the predictor's own samples, without outcomes. Choices are made by `router.Rank`, the code that serves.",
 		r.Bands.Balanced, r.Bands.Cost)
 	d.line("- In brackets: 95%% bootstrap intervals, %d resamples of whole question groups, the same ones for every figure of a pool, so differences are paired.", r.Rounds)
 	d.line("- Cost of an answer: what the source reports, else its own tokens at the price of models.csv. The hidden thinking of reasoning models is not in it." +
 		" A model whose costs are unknown is no candidate. † marks a weak price: recalled from memory or guessed from the parameter count.")
 	d.line("- Best single model: the candidate of the highest quality on the evaluated prompts themselves, which favours it. Hull: what random mixes of single models reach.")
 	d.line("- Saved against the hull: share of the cost of a random mix of the same quality. Above the hull: points of quality over a random mix of the same cost." +
-		" Area: between the cost-quality curve (band from 0 to 1) and the hull, over log cost, as a share of the oracle's: 0 is a coin flip between models.")
+		" Area: between the cost-quality curve (rate from nothing to everything) and the hull, over log cost, as a share of the oracle's: 0 is a coin flip between models.")
 	d.line("- Picked hull: the same over the single models that the graded prompts would have picked beforehand. The plain hull picks on the evaluated prompts," +
 		" and again in every resample, which flatters it where models are many and prompts few: there even the prompt-blind mean has an area well below 0.")
 	d.line("- Oracle: knows every score; lucky guesses inflate it. Baselines go through the same rule and learn from the train part of `%s`, pool by pool.", r.Baselines)

@@ -276,14 +276,18 @@ func TestPairCurve(t *testing.T) {
 func TestNearTies(t *testing.T) {
 	t.Parallel()
 	same := [][]float64{{0, 0}, {0, 0}, {0, 0}, {0, 0}}
-	bands := router.Bands{Balanced: 0.1}
-	// The band's edge is at 0.72: the cheap model is just inside, far out, well
-	// inside, and just out. In the last row the whole band is narrower than the
-	// margin, but the best model cannot leave it.
-	same = append(same, []float64{0, 0})
-	_, es := cells(same, [][]float64{{0.723, 0.8}, {0.5, 0.8}, {0.78, 0.8}, {0.717, 0.8}, {0.02, 0.04}})
-	got := es.nearTies(es.choose(router.ModeBalanced, bands), bands.Balanced)
-	if diff := cmp.Diff([]bool{true, false, false, true, false}, got); diff != "" {
+	// The dear model costs a dollar more, of which 0.1 of quality is worth it:
+	// it is just chosen, far from it, clearly chosen, and just not.
+	_, es := cells(same, [][]float64{{0.697, 0.8}, {0.8, 0.8}, {0.5, 0.8}, {0.703, 0.8}})
+	es.rates = map[router.Mode][]float64{router.ModeBalanced: {0.1, 0.1, 0.1, 0.1}}
+	for i := range es.candidates {
+		es.candidates[i].Cost = float64(i % 2)
+	}
+	chosen := es.choose(router.ModeBalanced)
+	if diff := cmp.Diff(choices{1, 0, 1, 0}, chosen); diff != "" {
+		t.Errorf("choices (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]bool{true, false, false, true}, es.nearTies(chosen)); diff != "" {
 		t.Errorf("near-ties (-want +got):\n%s", diff)
 	}
 }

@@ -12,7 +12,6 @@ import (
 // hull and the oracle's area are computed once and read by every router.
 type measure struct {
 	pool    *Pool
-	bands   router.Bands
 	figures figures
 	singles []trace
 	best    int // the single model of the highest quality, then lowest cost
@@ -29,8 +28,8 @@ type measure struct {
 }
 
 // newMeasure prepares the figures of p; g may be nil.
-func newMeasure(p *Pool, g *Graded, bands router.Bands, report *PoolReport) *measure {
-	m := &measure{pool: p, bands: bands, points: make([]Point, len(p.Models)), oracle: p.traces(p.oracle())}
+func newMeasure(p *Pool, g *Graded, report *PoolReport) *measure {
+	m := &measure{pool: p, points: make([]Point, len(p.Models)), oracle: p.traces(p.oracle())}
 	for k := range p.Models {
 		m.singles = append(m.singles, p.single(k))
 	}
@@ -140,7 +139,7 @@ func (m *measure) router(es *estimates, r *RouterReport) []Point {
 	r.Guarded = float64(guarded) / float64(len(es.guarded))
 	r.Modes = make([]ModeReport, len(router.Modes))
 	for i, mode := range router.Modes {
-		m.mode(es.choose(mode, m.bands), mode, &r.Modes[i])
+		m.mode(es.choose(mode), mode, &r.Modes[i])
 	}
 	return curve(sweep, ones(len(p.Prompts)))
 }

@@ -176,7 +176,7 @@ func (p *page) legend(lookup bool) {
 		p.text(x+32, y+4, "start", name)
 		y += 20
 	}
-	entry(colourWye, "none", "Wye, band 0 to 1")
+	entry(colourWye, "none", "Wye, every rate")
 	if lookup {
 		entry(colourLookup, "none", lookupName)
 	}

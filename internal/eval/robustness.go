@@ -27,9 +27,9 @@ const tieMargin = 0.005
 
 // robustness registers one row for every perturbation.
 func (p *Pool) robustness(f *figures, e Estimator, plain *estimates, bands router.Bands, seed uint64) []RobustnessRow {
-	before := plain.choose(router.ModeBalanced, bands)
+	before := plain.choose(router.ModeBalanced)
 	beforeTrace := p.trace(before)
-	tie := plain.nearTies(before, bands.Balanced)
+	tie := plain.nearTies(before)
 	rows := make([]RobustnessRow, len(perturbations))
 	for v := range perturbations {
 		other := *p
@@ -37,7 +37,7 @@ func (p *Pool) robustness(f *figures, e Estimator, plain *estimates, bands route
 		for i, prompt := range p.Prompts {
 			other.Prompts[i] = perturbations[v].perturbed(prompt, seed)
 		}
-		after := other.estimate(e).choose(router.ModeBalanced, bands)
+		after := other.estimate(e, bands).choose(router.ModeBalanced)
 		afterTrace := p.trace(after)
 		row := &rows[v]
 		row.Perturbation = perturbations[v].name
@@ -66,25 +66,18 @@ func (p *Pool) robustness(f *figures, e Estimator, plain *estimates, bands route
 }
 
 // nearTies marks the prompts whose choice would be another if one estimate
-// moved by tieMargin: the chosen model is that close to the band's edge, or a
-// cheaper one that close to coming in.
-func (es *estimates) nearTies(chosen choices, band float64) []bool {
+// moved by tieMargin: another model is worth that nearly as much as the chosen.
+func (es *estimates) nearTies(chosen choices) []bool {
 	n := len(es.candidates) / len(es.guarded)
 	out := make([]bool, len(chosen))
 	for i, c := range chosen {
-		row := es.candidates[i*n:][:n]
-		var best float32
-		for k := range row {
-			best = max(best, row[k].Estimate.Quality)
+		rate := es.rates[router.ModeBalanced][i]
+		worth := func(k int) float64 {
+			x := &es.candidates[i*n+k]
+			return float64(x.Estimate.Quality) - rate*x.Cost
 		}
-		floor := float64(best) * (1 - band)
-		for k := range row {
-			cheaper := row[k].Cost < row[c].Cost
-			leaves := k == int(c) && row[k].Estimate.Quality < best // the best model cannot
-			if leaves || cheaper {
-				distance := math.Abs(float64(row[k].Estimate.Quality) - floor)
-				out[i] = out[i] || distance < tieMargin
-			}
+		for k := range n {
+			out[i] = out[i] || k != int(c) && worth(int(c))-worth(k) < tieMargin
 		}
 	}
 	return out

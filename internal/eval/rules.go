@@ -26,10 +26,10 @@ var rules = []struct {
 	name  string
 	sweep func(es *estimates) []choices
 }{
-	{"relative band (serves)", (*estimates).sweep},
-	{"absolute band", (*estimates).sweepAbsolute},
-	{"quality − λ · cost", (*estimates).sweepUtility},
-	{"quality − λ · cost ÷ best model's cost", (*estimates).sweepShare},
+	{"quality − rate · cost (serves)", (*estimates).sweep},
+	{"band relative to the prompt's best", (*estimates).sweepRelative},
+	{"band below the prompt's best", (*estimates).sweepAbsolute},
+	{"quality − rate · cost ÷ best model's cost", (*estimates).sweepShare},
 }
 
 // rules registers the figures of every selection rule on es.
@@ -77,14 +77,23 @@ func (es *estimates) pick(value func(row, k int) float64) choices {
 	return out
 }
 
-// sweepAbsolute sweeps a band in absolute quality.
-func (es *estimates) sweepAbsolute() []choices {
+// sweepBands are the bands of a sweep, from none to all.
+var sweepBands = func() []float64 {
+	bands := []float64{0}
+	for b := 0.001; b < 1; b *= 1.25 {
+		bands = append(bands, b)
+	}
+	return append(bands, 1)
+}()
+
+// sweepFloors sweeps the rule "the cheapest that is not below a floor".
+func (es *estimates) sweepFloors(floor func(best, band float64) float64) []choices {
 	n := len(es.candidates) / len(es.guarded)
 	var out []choices
 	for _, band := range sweepBands {
 		out = append(out, es.pick(func(i, k int) float64 {
 			row := es.candidates[i*n:][:n]
-			if float64(row[k].Estimate.Quality) < float64(bestQuality(row).Estimate.Quality)-band {
+			if float64(row[k].Estimate.Quality) < floor(float64(bestQuality(row).Estimate.Quality), band) {
 				return math.Inf(-1)
 			}
 			return -row[k].Cost
@@ -93,12 +102,25 @@ func (es *estimates) sweepAbsolute() []choices {
 	return out
 }
 
-// sweepUtility maximises quality less a price of cost, and sweeps the price.
-func (es *estimates) sweepUtility() []choices {
+// sweepRelative sweeps a band as a share of the prompt's best quality.
+func (es *estimates) sweepRelative() []choices {
+	return es.sweepFloors(func(best, band float64) float64 { return best * (1 - band) })
+}
+
+// sweepAbsolute sweeps a band in absolute quality.
+func (es *estimates) sweepAbsolute() []choices {
+	return es.sweepFloors(func(best, band float64) float64 { return best - band })
+}
+
+// sweep sweeps the rate of the rule that serves, the same on every prompt.
+func (es *estimates) sweep() []choices {
 	n := len(es.candidates) / len(es.guarded)
 	top := 0.0
 	for _, c := range es.candidates {
 		top = max(top, c.Cost)
+	}
+	if top == 0 {
+		top = 1
 	}
 	var out []choices
 	for _, weight := range costWeights {

@@ -164,11 +164,11 @@ func (c *Config) pool(p *Pool, s sample) (*PoolReport, error) {
 		g = s.from.graded(p, s.learn)
 		r.Graded = len(g.Prompts)
 	}
-	m := newMeasure(p, g, c.Bands, r)
+	m := newMeasure(p, g, r)
 	for k := range r.Models {
 		r.Models[k].From = from[k]
 	}
-	wye := p.estimate(e)
+	wye := p.estimate(e, c.Bands)
 	r.Wye.Router = "Wye"
 	r.curves.wye = m.router(wye, &r.Wye)
 	m.modelAUC(wye, r.Models)
@@ -178,7 +178,7 @@ func (c *Config) pool(p *Pool, s sample) (*PoolReport, error) {
 	if g != nil {
 		r.Baselines = make([]RouterReport, len(baselines))
 		for i, b := range baselines {
-			es := p.estimate(b.fit(p, g))
+			es := p.estimate(b.fit(p, g), c.Bands)
 			r.Baselines[i].Router = b.name
 			points := m.router(es, &r.Baselines[i])
 			if b.name == lookupName {

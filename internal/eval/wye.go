@@ -4,19 +4,22 @@ import (
 	"fmt"
 	"math"
 
+	"wye/policies"
 	"wye/predict"
 	"wye/router"
 )
 
-// Wye returns the predictor as deployments use it. hints says what is known of
-// models that p was not trained on, beyond their price; it may be nil.
-func Wye(p *predict.Predictor, hints map[string]predict.Hint) Predictor {
-	return &wye{p, hints}
+// Wye returns the predictor as deployments with those bands use it. hints says
+// what is known of models that p was not trained on, beyond their price; it may
+// be nil.
+func Wye(p *predict.Predictor, hints map[string]predict.Hint, bands router.Bands) Predictor {
+	return &wye{p, hints, bands}
 }
 
 type wye struct {
 	predictor *predict.Predictor
 	hints     map[string]predict.Hint
+	bands     router.Bands
 }
 
 // Version implements Predictor.
@@ -25,7 +28,7 @@ func (w *wye) Version() string { return w.predictor.Version() }
 // Bind implements Predictor: a trained model enters as trained, another by its
 // prior, and with graded prompts every model is calibrated on its own.
 func (w *wye) Bind(models []Model, graded *Graded) (Estimator, []string, error) {
-	b := &bound{predictor: w.predictor, out: make([]predict.Output, len(models))}
+	b := &bound{predictor: w.predictor, out: make([]predict.Output, len(models)), worth: make(map[router.Mode][]float64)}
 	from := make([]string, len(models))
 	for k, m := range models {
 		trained, ok := w.predictor.Model(m.Name)
@@ -46,6 +49,13 @@ func (w *wye) Bind(models []Model, graded *Graded) (Estimator, []string, error) 
 			from[k] += fmt.Sprintf(", calibrated on %d graded prompts", report.Graded)
 		}
 		b.models = append(b.models, trained)
+	}
+	prices := make([]*router.Price, len(models))
+	for k := range models {
+		prices[k] = models[k].price()
+	}
+	for _, mode := range []router.Mode{router.ModeBalanced, router.ModeCost} {
+		b.worth[mode] = policies.CalibrateRates(w.predictor, b.models, prices, w.bands.Of(mode))
 	}
 	return b, from, nil
 }
@@ -84,12 +94,22 @@ type bound struct {
 	predictor *predict.Predictor
 	models    []predict.Model
 	out       []predict.Output
+	worth     map[router.Mode][]float64
+	evidence  predict.Evidence // of the prompt asked about last
+}
+
+// Rate implements rated.
+func (b *bound) Rate(mode router.Mode) float64 {
+	if worth := b.worth[mode]; worth != nil {
+		return policies.Rate(b.predictor, &b.evidence, worth)
+	}
+	return 0
 }
 
 // Estimate implements Estimator.
 func (b *bound) Estimate(p *Prompt, out []router.Estimate) (guarded bool) {
 	in := p.input()
-	b.predictor.Predict(&in, b.models, b.out)
+	b.evidence = b.predictor.Predict(&in, b.models, b.out)
 	for k, o := range b.out {
 		out[k] = router.Estimate{Quality: o.Quality, Uncertainty: o.Uncertainty, OutputTokens: o.OutputTokens}
 		guarded = guarded || o.Guarded

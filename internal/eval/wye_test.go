@@ -25,7 +25,7 @@ func TestWye(t *testing.T) {
 		{Name: "look-alike", Price: eval.Price{Input: 1, Output: 1}},
 	}
 	hints := map[string]predict.Hint{"look-alike": {Like: trained}}
-	w := eval.Wye(p, hints)
+	w := eval.Wye(p, hints, router.Bands{Balanced: 0.015, Cost: 0.055})
 	if w.Version() != p.Version() {
 		t.Errorf("version %q, want %q", w.Version(), p.Version())
 	}
@@ -74,7 +74,7 @@ func TestWyeCalibrates(t *testing.T) {
 	g.Prompts = append(g.Prompts, &eval.Prompt{Text: "Name a colour", InputTokens: 3})
 	g.Score, g.Tokens = append(g.Score, nan, 0), append(g.Tokens, nan, nan)
 
-	e, from, err := eval.Wye(p, nil).Bind(models, g)
+	e, from, err := eval.Wye(p, nil, router.Bands{}).Bind(models, g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestWyeCalibrates(t *testing.T) {
 		t.Errorf("estimates %+v for a prompt that one model always and the other never got right", out)
 	}
 	g.Score[0] = 2
-	if _, _, err := eval.Wye(p, nil).Bind(models, g); err == nil || !strings.Contains(err.Error(), `model "good"`) {
+	if _, _, err := eval.Wye(p, nil, router.Bands{}).Bind(models, g); err == nil || !strings.Contains(err.Error(), `model "good"`) {
 		t.Errorf("error %v, want one about model good", err)
 	}
 }

@@ -20,7 +20,8 @@ type Report struct {
 	Deployment   string      `json:"deployment"`
 	Mode         string      `json:"mode"`
 	Zone         string      `json:"zone"`
-	Band         float64     `json:"band"` // share of the best quality, see router.Bands
+	Band         float64     `json:"band"` // average quality that the mode may give up, see router.Bands
+	Rate         float64     `json:"rate"` // quality that a US dollar had to buy on this prompt
 	PromptTokens int         `json:"prompt_tokens"`
 	OutputCap    int         `json:"output_cap,omitempty"` // tokens
 	Needs        []string    `json:"needs,omitempty"`
@@ -39,11 +40,11 @@ type Demand struct {
 // Candidate is one model of the deployment's subset.
 type Candidate struct {
 	Model        string  `json:"model"`
-	Quality      float64 `json:"quality"`       // predicted probability of a good answer
-	Uncertainty  float64 `json:"uncertainty"`   // standard deviation of quality
-	OutputTokens float64 `json:"output_tokens"` // expected
-	CostUSD      float64 `json:"cost_usd"`      // expected
-	InBand       bool    `json:"in_band"`
+	Quality      float64 `json:"quality"`              // predicted probability of a good answer
+	Uncertainty  float64 `json:"uncertainty"`          // standard deviation of quality
+	OutputTokens float64 `json:"output_tokens"`        // expected
+	CostUSD      float64 `json:"cost_usd"`             // expected
+	Net          float64 `json:"net"`                  // quality less cost at the rate: what the order goes by
 	Eliminated   string  `json:"eliminated,omitempty"` // why it cannot serve
 	Why          string  `json:"why"`                  // why it stands where it does
 	Prior        string  `json:"prior,omitempty"`      // where an untrained model's quality comes from
@@ -73,13 +74,13 @@ func New(d *router.Decision, req *router.Request, routeErr *router.Error) Report
 		return r
 	}
 	r.Deployment, r.Zone, r.Predictor = d.Deployment.Name, d.Deployment.Zone, d.Deployment.Scorer.Version()
-	r.Band = d.Deployment.Bands.Of(d.Mode)
+	r.Band, r.Rate = d.Deployment.Bands.Of(d.Mode), d.Rate
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
 		m := &d.Snapshot.Models[c.Model]
 		r.Candidates = append(r.Candidates, Candidate{
 			Model: m.Name, Quality: float64(c.Estimate.Quality), Uncertainty: float64(c.Estimate.Uncertainty),
-			OutputTokens: float64(c.Estimate.OutputTokens), CostUSD: c.Cost, InBand: c.InBand,
+			OutputTokens: float64(c.Estimate.OutputTokens), CostUSD: c.Cost, Net: c.Net,
 			Eliminated: elimination(c), Why: why(d, i), Prior: m.Prior,
 		})
 	}
@@ -103,18 +104,21 @@ func why(d *router.Decision, i int) string {
 	switch {
 	case c.Reason != router.ReasonNone:
 		return "eliminated: " + elimination(c)
-	case i == 0 && d.Mode == router.ModeQuality:
+	case i == 0 && d.Rate == 0:
 		return "chosen: best predicted quality"
 	case i == 0:
-		return "chosen: cheapest within the band of the best"
-	case c.InBand && d.Mode == router.ModeQuality:
-		return "as good as the best, dearer"
-	case c.InBand:
-		return "within the band, dearer"
-	case d.Mode == router.ModeQuality:
-		return "below the best"
+		return "chosen: worth most, quality less cost"
+	}
+	first := &d.Candidates[0]
+	better := c.Estimate.Quality > first.Estimate.Quality
+	dearer := c.Cost > first.Cost
+	switch {
+	case better:
+		return fmt.Sprintf("%.1f points better, not worth $%.6f more", 100*(c.Estimate.Quality-first.Estimate.Quality), c.Cost-first.Cost)
+	case dearer:
+		return "no better, dearer"
 	default:
-		return "below the band"
+		return fmt.Sprintf("%.1f points worse", 100*(first.Estimate.Quality-c.Estimate.Quality))
 	}
 }
 
@@ -135,14 +139,17 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if zone == "" {
 		zone = router.ZoneGlobal
 	}
-	fmt.Fprintf(w, "deployment %s · mode %s (band %.1f%%) · zone %s · policy %s · predictor %s\n",
-		r.Deployment, r.Mode, 100*r.Band, zone, r.Policy, r.Predictor)
+	fmt.Fprintf(w, "deployment %s · mode %s · zone %s · policy %s · predictor %s\n",
+		r.Deployment, r.Mode, zone, r.Policy, r.Predictor)
 	fmt.Fprintf(w, "prompt about %d tokens", r.PromptTokens)
 	if r.OutputCap > 0 {
 		fmt.Fprintf(w, " · output at most %d", r.OutputCap)
 	}
 	if len(r.Needs) > 0 {
 		fmt.Fprintf(w, " · needs %s", strings.Join(r.Needs, ", "))
+	}
+	if r.Rate > 0 {
+		fmt.Fprintf(w, "\n%s may give up %.1f%% of average quality: here a point of quality is worth $%.6f", r.Mode, 100*r.Band, 0.01/r.Rate)
 	}
 	if len(r.Demand) > 0 {
 		var asks []string

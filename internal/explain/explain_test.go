@@ -18,10 +18,11 @@ var update = flag.Bool("update", false, "rewrite golden files")
 
 type table []router.Estimate
 
-func (t table) Score(_ *router.Request, models []router.ModelIndex, out []router.Estimate) {
+func (t table) Score(_ *router.Request, mode router.Mode, models []router.ModelIndex, out []router.Estimate) float64 {
 	for i, m := range models {
 		out[i] = t[m]
 	}
+	return map[router.Mode]float64{router.ModeBalanced: 5, router.ModeCost: 1000}[mode]
 }
 
 func (table) Version() string { return "test.1" }

@@ -17,10 +17,11 @@ import (
 
 type even struct{}
 
-func (even) Score(_ *router.Request, models []router.ModelIndex, out []router.Estimate) {
+func (even) Score(_ *router.Request, _ router.Mode, models []router.ModelIndex, out []router.Estimate) float64 {
 	for i := range models {
 		out[i] = router.Estimate{Quality: 0.5, OutputTokens: 10}
 	}
+	return 0
 }
 
 func (even) Version() string { return "test" }

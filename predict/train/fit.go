@@ -90,6 +90,7 @@ func (r *run) fitAll() {
 	r.fitGuard(unseenPrompts, unseenTasks)
 	r.fitPrices()
 	r.fitSkills()
+	r.fitSamples()
 }
 
 func (r *run) say(format string, a ...any) { fmt.Fprintf(r.log, format+"\n", a...) }

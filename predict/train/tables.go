@@ -2,7 +2,6 @@ package train
 
 import (
 	"math"
-	"strings"
 
 	"wye/predict"
 )
@@ -30,12 +29,6 @@ func posterior(obs []observation, mean, prior float64) (shift, variance float64)
 		}
 	}
 	return shift, 1 / curvature
-}
-
-// family is the part of a task's name that says which benchmark it is of.
-func family(task string) string {
-	name, _, _ := strings.Cut(task, "/")
-	return name
 }
 
 // fitTables fits, on prompts that the networks had not seen, what they leave
@@ -82,10 +75,10 @@ func (r *run) fitResiduals(unseen []held) {
 	families := map[string]int{}
 	familyOf := make([]int, tasks)
 	for t, name := range w.Tasks {
-		f, ok := families[family(name)]
+		f, ok := families[predict.KindOf(name)]
 		if !ok {
 			f = len(families)
-			families[family(name)] = f
+			families[predict.KindOf(name)] = f
 		}
 		familyOf[t] = f
 	}

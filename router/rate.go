@@ -1,0 +1,84 @@
+package router
+
+import "math"
+
+// Sample is one prompt of those that a rate is calibrated on: what each model
+// of a deployment would do with it.
+type Sample struct {
+	Quality []float64 // 0 to 1
+	Cost    []float64 // US dollars, as long as Quality
+}
+
+// maxRate stands for "the cheapest, whatever it is": a hundredth of a cent then
+// outweighs a certain good answer ten thousand times over.
+const maxRate = 1e8
+
+// CalibrateRate turns a band into a rate. The selection rule is the Lagrangian
+// of "spend as little as possible while the average quality stays above a
+// floor"; this finds the multiplier. A band around each prompt's own best was
+// measured beside it and lost wherever costs vary from prompt to prompt
+// (docs/adr, docs/evaluation.md).
+//
+// It returns the highest rate at which the models that it chooses for
+// samples have an average quality of at least 1 − band times that of the best
+// single model. It is 0 when there are no samples or no rate will do, and never
+// more than maxRate.
+func CalibrateRate(samples []Sample, band float64) float64 {
+	if len(samples) == 0 {
+		return 0
+	}
+	best := 0.0
+	for m := range samples[0].Quality {
+		var sum float64
+		for i := range samples {
+			sum += samples[i].Quality[m]
+		}
+		best = max(best, sum)
+	}
+	floor := best * (1 - band)
+	holds := func(rate float64) bool {
+		var sum float64
+		for i := range samples {
+			sum += samples[i].Quality[samples[i].choose(rate)]
+		}
+		return sum >= floor
+	}
+	if holds(maxRate) {
+		return maxRate
+	}
+	if !holds(0) {
+		return 0 // rounding alone: at rate 0 each prompt has its best model
+	}
+	// Average quality falls as the rate rises, so bisection finds the edge. On
+	// a logarithmic scale, because rates span what a call costs: from thousands
+	// of calls a dollar to a few.
+	low, high := -6*math.Ln10, math.Log(maxRate)
+	if !holds(math.Exp(low)) {
+		return 0
+	}
+	for range 60 {
+		if middle := (low + high) / 2; holds(math.Exp(middle)) {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return math.Exp(low)
+}
+
+// choose returns the model that Rank would put first.
+func (s *Sample) choose(rate float64) int {
+	best, bestNet := 0, math.Inf(-1)
+	for m, q := range s.Quality {
+		net := net(q, s.Cost[m], rate)
+		if net > bestNet || net == bestNet && s.Cost[m] < s.Cost[best] {
+			best, bestNet = m, net
+		}
+	}
+	return best
+}
+
+// net is what a candidate is worth: quality less cost at the rate. The
+// conversion forbids a fused multiply-add, whose rounding differs between
+// processors.
+func net(quality, cost, rate float64) float64 { return quality - float64(rate*cost) }
