@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -129,6 +131,25 @@ func testChunked(t *testing.T, s *rig.Stack) {
 	}
 }
 
+// A client that waits for leave before it sends its body, as curl does with
+// long ones, gets it at once.
+func testExpectContinue(t *testing.T, s *rig.Stack) {
+	transport := &http.Transport{ExpectContinueTimeout: rig.Patience}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	begin := time.Now()
+	got, err := rig.Post(t.Context(), client, s.URL, rig.Chat("auto", strings.Repeat("long ", 1<<18)), "Expect", "100-continue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Status != http.StatusOK {
+		t.Errorf("status %d: %.300s", got.Status, got.Body)
+	}
+	if took := time.Since(begin); took > rig.Patience/2 {
+		t.Errorf("it took %v, the client was not told to go on", took)
+	}
+}
+
 func testHTTP2(t *testing.T, s *rig.Stack) {
 	id := rig.ID()
 	body := rig.Chat("auto", strings.Repeat("All work and no play makes Jack a dull boy. ", 5000))
@@ -142,6 +163,22 @@ func testHTTP2(t *testing.T, s *rig.Stack) {
 	if seen := s.Find(id); len(seen) != 1 || !json.Valid(seen[0].Body) || len(seen[0].Body) < len(body) {
 		t.Errorf("%d requests reached providers, want one with the whole body", len(seen))
 	}
+	// Many at once on one connection keep apart.
+	client := rig.NewH2Client(t)
+	var wg sync.WaitGroup
+	for n := range 50 {
+		wg.Go(func() {
+			prompt, id := "Say "+itoa(n)+".", rig.ID()
+			got, err := rig.Post(t.Context(), client, s.URL, rig.Chat("auto", prompt), rig.IDHeader, id)
+			if err != nil || got.Status != http.StatusOK {
+				t.Errorf("request %d: status %d, %v", n, got.Status, err)
+			}
+			if seen := s.Find(id); len(seen) != 1 || !bytes.Contains(seen[0].Body, []byte(prompt)) {
+				t.Errorf("request %d: %d requests reached providers, want one with its own prompt", n, len(seen))
+			}
+		})
+	}
+	wg.Wait()
 	refused, err := rig.Post(t.Context(), rig.NewH2Client(t), s.URL, []byte("{"))
 	if err != nil {
 		t.Fatal(err)

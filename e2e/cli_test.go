@@ -225,6 +225,22 @@ func TestUpKilled(t *testing.T) {
 	}
 }
 
+// When Envoy dies, wye up does not pretend to serve.
+func TestUpWithoutEnvoy(t *testing.T) {
+	p, _ := up(t)
+	for _, pid := range childrenOf(t, p.Pid) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code := p.Wait(t, rig.Patience); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if !strings.Contains(p.Output(), "envoy") {
+		t.Errorf("the output does not say that Envoy ended: %s", p.Output())
+	}
+}
+
 // The demo shows at least 24 prompts in each mode and what they cost, within a
 // minute and without escape sequences where there is no terminal.
 func TestDemo(t *testing.T) {

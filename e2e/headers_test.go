@@ -113,6 +113,9 @@ func testHeadersStripped(t *testing.T, s *rig.Stack) {
 			t.Errorf("the provider was sent %s: %q", name, seen[0].Header.Values(name))
 		}
 	}
+	if want := s.Address(seen[0].Backend); seen[0].Host != want {
+		t.Errorf("the provider was sent host %q, want its own %q", seen[0].Host, want)
+	}
 	if seen[0].Header.Get("x-custom") != "kept" {
 		t.Error("a header that is none of Wye's business was lost")
 	}

@@ -49,6 +49,12 @@ func backend(name string) Backend {
 // Zone returns the zone of a backend.
 func (s *Stack) Zone(name string) string { return backend(name).Zone }
 
+// Address returns the address of a backend in the policy that Start wrote.
+func (s *Stack) Address(name string) string {
+	i := slices.IndexFunc(s.Policy.Backends, func(b Backend) bool { return b.Name == name })
+	return s.Policy.Backends[i].Address
+}
+
 // SendAs returns what a backend expects in the body's model.
 func (s *Stack) SendAs(name string) string { return backend(name).sendAs() }
 
