@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -41,7 +42,7 @@ type Rejection struct {
 
 // Error implements error.
 func (r *Rejection) Error() string {
-	return "envoy " + r.NodeID + " refuses " + r.TypeURL[len(resourcev3.APITypePrefix):] + ": " + r.Message
+	return "envoy " + r.NodeID + " refuses " + strings.TrimPrefix(r.TypeURL, resourcev3.APITypePrefix) + ": " + r.Message
 }
 
 // stream is the bookkeeping of one xDS stream. The server's lock guards it.
