@@ -37,7 +37,11 @@ func (p *Pool) robustness(f *figures, e Estimator, plain *estimates, bands route
 		for i, prompt := range p.Prompts {
 			other.Prompts[i] = perturbations[v].perturbed(prompt, seed)
 		}
-		after := other.estimate(e, bands).choose(router.ModeBalanced)
+		es := other.estimate(e, bands)
+		if _, ok := e.(rated); !ok {
+			es.rates = plain.rates // set for the prompts as they were
+		}
+		after := es.choose(router.ModeBalanced)
 		afterTrace := p.trace(after)
 		row := &rows[v]
 		row.Perturbation = perturbations[v].name

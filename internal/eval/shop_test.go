@@ -116,12 +116,19 @@ func (e estimator) Estimate(p *eval.Prompt, out []router.Estimate) bool {
 	return strings.Contains(p.Text, "night 1")
 }
 
+// Rate is what a deployment would say: hardly anything but quality counts.
+func (estimator) Rate(mode router.Mode) float64 {
+	return map[router.Mode]float64{router.ModeBalanced: 1, router.ModeCost: 1e6}[mode]
+}
+
 // expert knows which subject a prompt is about from its words, case and all.
 func expert(p *eval.Prompt, model string) float64 {
 	verse := strings.Contains(p.Text, "poem")
 	switch {
-	case model == "polymath", model == "poet" && verse, model == "algebraist" && !verse:
+	case model == "poet" && verse, model == "algebraist" && !verse:
 		return 0.9
+	case model == "polymath":
+		return 0.85
 	case model == "novice":
 		return 0.5
 	}
