@@ -26,16 +26,23 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Capability is something that a request may need and a model may lack.
 type Capability int32
 
 const (
 	Capability_CAPABILITY_UNSPECIFIED Capability = 0
-	Capability_tools                  Capability = 1
-	Capability_parallel_tools         Capability = 2
-	Capability_vision                 Capability = 3
-	Capability_json_schema            Capability = 4
-	Capability_pdf                    Capability = 5
-	Capability_audio                  Capability = 6
+	// Calls the tools that a request declares.
+	Capability_tools Capability = 1
+	// Calls several tools in one answer.
+	Capability_parallel_tools Capability = 2
+	// Reads images.
+	Capability_vision Capability = 3
+	// Answers in a given JSON schema.
+	Capability_json_schema Capability = 4
+	// Reads PDF files.
+	Capability_pdf Capability = 5
+	// Hears audio. Requests with audio are refused in this version.
+	Capability_audio Capability = 6
 	// Nothing, and nothing beside it.
 	Capability_none Capability = 7
 )
@@ -91,9 +98,11 @@ func (Capability) EnumDescriptor() ([]byte, []int) {
 	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{0}
 }
 
+// Protocol is the API that a backend speaks.
 type Protocol int32
 
 const (
+	// OpenAI's chat completions.
 	Protocol_openai Protocol = 0
 )
 
@@ -134,13 +143,17 @@ func (Protocol) EnumDescriptor() ([]byte, []int) {
 	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{1}
 }
 
+// Mode is how predicted quality is traded for expected cost.
 type Mode int32
 
 const (
 	Mode_MODE_UNSPECIFIED Mode = 0
-	Mode_quality          Mode = 1
-	Mode_balanced         Mode = 2
-	Mode_cost             Mode = 3
+	// The best predicted quality, whatever the price.
+	Mode_quality Mode = 1
+	// As cheap as a narrow loss of average quality allows.
+	Mode_balanced Mode = 2
+	// As cheap as a wider loss allows.
+	Mode_cost Mode = 3
 )
 
 // Enum value maps for Mode.
@@ -455,9 +468,11 @@ func (x *Model) GetSource() string {
 // Price of a model in US dollars per million tokens.
 type Price struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Input *float64               `protobuf:"fixed64,1,opt,name=input,proto3,oneof" json:"input,omitempty"`
+	// Tokens of the prompt.
+	Input *float64 `protobuf:"fixed64,1,opt,name=input,proto3,oneof" json:"input,omitempty"`
 	// Input tokens read from the provider's prompt cache. Default: input.
-	CachedInput   *float64          `protobuf:"fixed64,2,opt,name=cached_input,json=cachedInput,proto3,oneof" json:"cached_input,omitempty"`
+	CachedInput *float64 `protobuf:"fixed64,2,opt,name=cached_input,json=cachedInput,proto3,oneof" json:"cached_input,omitempty"`
+	// Tokens of the answer, hidden thinking included.
 	Output        *float64          `protobuf:"fixed64,3,opt,name=output,proto3,oneof" json:"output,omitempty"`
 	LongContext   *LongContextPrice `protobuf:"bytes,4,opt,name=long_context,json=longContext,proto3" json:"long_context,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -524,8 +539,9 @@ func (x *Price) GetLongContext() *LongContextPrice {
 
 // LongContextPrice applies to calls whose prompt is longer than above_tokens.
 type LongContextPrice struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	AboveTokens uint32                 `protobuf:"varint,1,opt,name=above_tokens,json=aboveTokens,proto3" json:"above_tokens,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tokens of prompt up to which the ordinary prices apply.
+	AboveTokens uint32 `protobuf:"varint,1,opt,name=above_tokens,json=aboveTokens,proto3" json:"above_tokens,omitempty"`
 	// Default: the ordinary price.
 	Input *float64 `protobuf:"fixed64,2,opt,name=input,proto3,oneof" json:"input,omitempty"`
 	// Default: the ordinary price.
@@ -748,7 +764,8 @@ func (x *Ability) GetCalibration() string {
 // Backend is one place where a model is served.
 type Backend struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Name in logs, statistics and wye explain.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Catalog name of the model.
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
 	// host:port; the host is an IP address or a DNS name.
@@ -1033,7 +1050,8 @@ func (*Credential_File) isCredential_Source() {}
 // Deployment is a named router endpoint.
 type Deployment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What clients put into model.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Other names by which clients may call it; no name may occur twice.
 	Aliases []string `protobuf:"bytes,2,rep,name=aliases,proto3" json:"aliases,omitempty"`
 	// Default balanced.
@@ -1150,8 +1168,9 @@ func (x *Deployment) GetBands() *Bands {
 // AllowedModes wraps the list so that an empty one ("none but its own") can be
 // told from an absent one.
 type AllowedModes struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Modes         []Mode                 `protobuf:"varint,1,rep,packed,name=modes,proto3,enum=wye.policy.v1.Mode" json:"modes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The modes. Empty: none but the deployment's own.
+	Modes         []Mode `protobuf:"varint,1,rep,packed,name=modes,proto3,enum=wye.policy.v1.Mode" json:"modes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1275,8 +1294,8 @@ func (x *Limits) GetPerTryTimeout() *durationpb.Duration {
 	return nil
 }
 
-// Bands are how far below the best predicted quality a cheaper model may be,
-// as a share of the best.
+// Bands are how far the average quality of a mode's choices may lie below that
+// of always calling the subset's best single model, as a share of the latter.
 type Bands struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Default 0.015.
