@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -24,6 +25,22 @@ func TestCommittedPageIsFresh(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("stale, run go generate ./internal/configdoc (-want +got):\n%s", diff)
+	}
+}
+
+// A field or a value without a comment is one that nobody can look up.
+func TestEverythingIsExplained(t *testing.T) {
+	t.Parallel()
+	page, err := render(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := regexp.MustCompile("(?m)^(\\| `.*\\|  \\||- `[^`]*`)$")
+	for _, line := range silent.FindAllString(string(page), -1) {
+		t.Errorf("%s has no comment: %s", schemaFile, line)
+	}
+	if got := silent.FindAllString("| `a` | text |  |  |\n- `b`\n- `c`: Why.\n| `d` | text |  | Why. |\n", -1); len(got) != 2 {
+		t.Errorf("found %q: the search is at fault", got)
 	}
 }
 
