@@ -23,6 +23,8 @@ type requestFacts struct {
 	// remove names the x-wye-* headers that came with the request and must not
 	// leave with it.
 	remove []string
+	// relabel is set when the content-type does not say JSON, as the body has to.
+	relabel bool
 }
 
 func (f *requestFacts) reset() { *f = requestFacts{remove: f.remove[:0]} }
@@ -43,7 +45,7 @@ func (f *requestFacts) read(headers []header) *wire.Problem {
 				p = refuse(http.StatusMethodNotAllowed, codeMethod, "", "the method %.32q is not allowed here; use POST", h.value)
 			}
 		case "content-type":
-			p = checkContentType(h.value)
+			p = f.takeContentType(h.value)
 		case "content-encoding":
 			if f.coding != codingIdentity {
 				f.coding = codingUnsupported // a second one, on top of the first
@@ -89,11 +91,16 @@ func checkPath(path []byte) *wire.Problem {
 	return refuse(http.StatusNotFound, codeUnknownURL, "", "there is nothing at %.128q; the router serves %s", path, requestPath)
 }
 
-// checkContentType takes application/json with any parameters: JSON is UTF-8
-// whatever a charset says.
-func checkContentType(v []byte) *wire.Problem {
+// takeContentType takes application/json with any parameters: JSON is UTF-8
+// whatever a charset says. What curl and browsers say of a body when they are
+// told nothing is taken for a JSON body's, too; a provider is told the truth.
+func (f *requestFacts) takeContentType(v []byte) *wire.Problem {
 	name, _, _ := bytes.Cut(v, []byte(";"))
-	if strings.EqualFold(string(bytes.TrimSpace(name)), "application/json") {
+	switch strings.ToLower(string(bytes.TrimSpace(name))) {
+	case "application/json":
+		return nil
+	case "application/x-www-form-urlencoded", "text/plain":
+		f.relabel = true
 		return nil
 	}
 	return refuse(http.StatusUnsupportedMediaType, codeMediaType, "", "the content-type %.64q is not supported; send application/json", v)

@@ -196,9 +196,6 @@ func TestOutbound(t *testing.T) {
 		"body": {append(appendBodyPrefix(nil, 3, false), "abc"...), streamedReply([]byte("abc"), false)},
 		"end":  {append(appendBodyPrefix(nil, 3, true), "abc"...), streamedReply([]byte("abc"), true)},
 		"long": {append(appendBodyPrefix(nil, len(long), true), long...), streamedReply(long, true)},
-		"trailers": {appendTrailersReply(nil), &extprocv3.ProcessingResponse{
-			Response: &extprocv3.ProcessingResponse_RequestTrailers{RequestTrailers: &extprocv3.TrailersResponse{}},
-		}},
 		"immediate": {
 			appendImmediate(nil, 413, "wye_x", long, func(dst []byte) []byte {
 				return appendSetHeader(dst, "content-type", "application/json")

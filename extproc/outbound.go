@@ -9,7 +9,6 @@ import (
 const (
 	outRequestHeaders  protowire.Number = 1 // ProcessingResponse
 	outRequestBody     protowire.Number = 3
-	outRequestTrailers protowire.Number = 5
 	outImmediate       protowire.Number = 7
 	outDynamicMetadata protowire.Number = 8
 	partResponse       protowire.Number = 1 // HeadersResponse, BodyResponse
@@ -120,11 +119,6 @@ func appendBodyPrefix(dst []byte, n int, end bool) []byte {
 	}
 	dst = protowire.AppendTag(dst, streamedBody, protowire.BytesType)
 	return protowire.AppendVarint(dst, uint64(n))
-}
-
-// appendTrailersReply appends a ProcessingResponse that lets trailers pass.
-func appendTrailersReply(dst []byte) []byte {
-	return appendBytes(dst, outRequestTrailers, "")
 }
 
 // appendImmediate appends a ProcessingResponse that ends the request with an

@@ -24,6 +24,7 @@ const (
 	codeInvalidEncoding = "invalid_content_encoding"
 	codeUnknownURL      = "unknown_url"
 	codeMethod          = "method_not_allowed"
+	codeTrailers        = "trailers_not_supported"
 	codeBodyTimeout     = "request_timeout"
 	codeNoPolicy        = "policy_not_loaded"
 	codeOverloaded      = "overloaded"
@@ -58,6 +59,10 @@ var (
 	errBodyTimeout = &wire.Problem{
 		Status: http.StatusRequestTimeout, Type: wire.TypeInvalidRequest, Code: codeBodyTimeout,
 		Message: "the rest of the request body did not arrive in time",
+	}
+	errTrailers = &wire.Problem{
+		Status: http.StatusBadRequest, Type: wire.TypeInvalidRequest, Code: codeTrailers,
+		Message: "trailers after the request body are not supported",
 	}
 	errFallback = &wire.Problem{
 		Status: http.StatusBadGateway, Type: typeServer, Code: codeFallback,

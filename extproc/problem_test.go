@@ -46,7 +46,10 @@ func TestProblems(t *testing.T) {
 			[]*extprocv3.ProcessingRequest{headers(true, ":method", "POST")}, 400, "invalid_json", nil, "", known(),
 		},
 		"only trailers": {
-			[]*extprocv3.ProcessingRequest{chat(0), trailers()}, 400, "invalid_json", nil, "", known(),
+			[]*extprocv3.ProcessingRequest{chat(0), trailers()}, 400, "trailers_not_supported", nil, "", known(),
+		},
+		"trailers after a good body": {
+			[]*extprocv3.ProcessingRequest{chat(len(question)), body(question, false), trailers()}, 400, "trailers_not_supported", nil, "", known(),
 		},
 		"content-length over every limit, before any body": {
 			[]*extprocv3.ProcessingRequest{chat(maxBody + 1)}, 413, "request_too_large", nil, "1048576 bytes", known(),
@@ -87,7 +90,7 @@ func TestProblems(t *testing.T) {
 			whole("x", "content-encoding", "gzip", "content-encoding", "zstd"), 415, "unsupported_content_encoding", nil, "", known(),
 		},
 		"form": {
-			[]*extprocv3.ProcessingRequest{headers(false, "content-type", "application/x-www-form-urlencoded")},
+			[]*extprocv3.ProcessingRequest{headers(false, "content-type", "multipart/form-data; boundary=x")},
 			415, "unsupported_media_type", nil, "application/json", known(),
 		},
 		"other path": {

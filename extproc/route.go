@@ -120,6 +120,9 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 		// Past the chain's end Envoy would try its last cluster again.
 		dst = appendSetHeader(dst, envoy.HeaderMaxRetries, strconv.Itoa(retries))
 	}
+	if st.facts.relabel {
+		dst = appendSetHeader(dst, "content-type", "application/json")
+	}
 	for _, name := range st.facts.remove {
 		dst = appendBytes(dst, mutationRemove, name)
 	}

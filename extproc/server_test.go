@@ -112,8 +112,7 @@ func TestRouted(t *testing.T) {
 	}
 }
 
-// The body may arrive cut at any byte, and end with a chunk, an empty chunk or
-// trailers.
+// The body may arrive cut at any byte, and end with a chunk or an empty chunk.
 func TestBodyChunks(t *testing.T) {
 	t.Parallel()
 	_, conn := start(t, extproc.Config{})
@@ -133,10 +132,22 @@ func TestBodyChunks(t *testing.T) {
 	if diff := cmp.Diff(want, readRouted(t, got, err)); diff != "" {
 		t.Errorf("byte by byte: %s", diff)
 	}
-	want.End, want.Trailers = false, true
-	got, err = exchange(t, conn, false, append(single, trailers())...)
-	if diff := cmp.Diff(want, readRouted(t, got, err)); diff != "" {
-		t.Errorf("with trailers: %s", diff)
+}
+
+// What curl says of a body when it is told nothing is corrected on the way.
+func TestContentTypeRelabelled(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{})
+	for contentType, want := range map[string]string{
+		"application/json":                  "",
+		"Application/JSON; charset=utf-8":   "",
+		"application/x-www-form-urlencoded": "application/json",
+		"text/plain;charset=UTF-8":          "application/json",
+	} {
+		got, err := exchange(t, conn, false, headers(false, "content-type", contentType), body(question, true))
+		if r := readRouted(t, got, err); r.Set["content-type"] != want {
+			t.Errorf("%s is relabelled %q, want %q", contentType, r.Set["content-type"], want)
+		}
 	}
 }
 

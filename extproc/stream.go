@@ -46,7 +46,6 @@ type progress struct {
 	body     *[]byte // from server.buffers; nil: nothing arrived
 	limit    int     // of body, in bytes
 	reserved int     // of server.inflight
-	trailers bool
 	elapsed  time.Duration
 }
 
@@ -174,7 +173,12 @@ func (st *stream) message() (done bool, err error) {
 		if !st.begun {
 			return true, st.outOfOrder("request_trailers before request_headers")
 		}
-		st.trailers = true
+		// Envoy 1.40 sends a body that it keeps for retries on twice when trailers
+		// follow it, and the surplus would be read as the next client's request.
+		if st.fallback {
+			return true, st.refuse(errFallback)
+		}
+		return true, st.refuse(errTrailers)
 	case kindResponse:
 		return true, st.outOfOrder("a part of the response, which the filter must not send (response_header_mode: SKIP)")
 	}
@@ -289,9 +293,8 @@ func (st *stream) refuse(p *wire.Problem) error {
 	return st.server.sendImmediate(st.grpc, p, st)
 }
 
-// send sends the reply: the headers response in head, then the body in chunks,
-// then the reply to the trailers if there were any. It takes ownership of both
-// buffers.
+// send sends the reply: the headers response in head, then the body in chunks.
+// It takes ownership of both buffers.
 func (st *stream) send(head, body *[]byte) error {
 	if !st.guard.answer() {
 		return errExpired
@@ -301,9 +304,7 @@ func (st *stream) send(head, body *[]byte) error {
 	*head = appendBodyPrefix(*head, min(n, maxChunk), false)
 	last := len(*head)
 	rest := (n-1)%maxChunk + 1
-	*head = appendBodyPrefix(*head, rest, !st.trailers)
-	trailers := len(*head)
-	*head = appendTrailersReply(*head)
+	*head = appendBodyPrefix(*head, rest, true)
 
 	h, b := mem.NewBuffer(head, &st.server.buffers), mem.NewBuffer(body, &st.server.buffers)
 	defer h.Free()
@@ -317,13 +318,7 @@ func (st *stream) send(head, body *[]byte) error {
 			return err
 		}
 	}
-	if err := st.sendParts(h.Slice(last, trailers), b.Slice(at, n)); err != nil {
-		return err
-	}
-	if st.trailers {
-		return st.sendParts(h.Slice(trailers, len(*head)))
-	}
-	return nil
+	return st.sendParts(h.Slice(last, len(*head)), b.Slice(at, n))
 }
 
 // maxChunk is the most of a body that one message carries. Envoy refuses chunks
