@@ -47,6 +47,7 @@ the requests under way and exits with 0.`,
 			if err != nil {
 				return err
 			}
+			settleMemory()
 			at := s.Addresses()
 			log.Info().Str("ext_proc", at.ExtProc).Str("ads", at.ADS).Str("admin", at.Admin).
 				Str("listener", c.Listen).Msg("serving")

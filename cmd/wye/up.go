@@ -43,6 +43,7 @@ Envoy is found as wye envoy path says.`,
 			if err != nil {
 				return err
 			}
+			settleMemory()
 			printUsage(cmd.OutOrStdout(), s)
 			failed := s.Failed(cmd.Context())
 			log.Info().Msg("stopping")
