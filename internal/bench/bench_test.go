@@ -137,7 +137,7 @@ func TestSuite(t *testing.T) {
 		workloads: []workload{{"a", 2048, 1}, {"b", 4096, 2}}, rounds: 2, duration: 30 * time.Millisecond,
 		random: rand.New(rand.NewPCG(1, 1)), progress: func(string, ...any) {},
 	}
-	good := variant{name: "good", addr: up.addr, pids: []int{os.Getpid()}, model: func(got string) bool { return got == deployment }}
+	good := variant{name: "good", addr: up.addr, envoy: os.Getpid(), model: func(got string) bool { return got == deployment }}
 	other := good
 	other.name = "other"
 	if err := s.verify([]variant{good, other}); err != nil {
@@ -156,8 +156,9 @@ func TestSuite(t *testing.T) {
 		}
 	}
 	for name, breakIt := range map[string]func(*variant){
-		"refused":      func(v *variant) { v.addr = "127.0.0.1:1" },
-		"process gone": func(v *variant) { v.pids = []int{1 << 30} },
+		"refused":        func(v *variant) { v.addr = "127.0.0.1:1" },
+		"Envoy gone":     func(v *variant) { v.envoy = 1 << 30 },
+		"processor gone": func(v *variant) { v.processor = 1 << 30 },
 	} {
 		bad := good
 		bad.name = "bad one"

@@ -90,10 +90,10 @@ func (s *stand) startBaselines(ctx context.Context, o *options, dir, binary, ups
 			return fmt.Errorf("baselines: %w", err)
 		}
 		_, hostPort := addr.Network()
-		v := variant{name: b.Variant, addr: hostPort, pids: []int{proc.PID()}}
+		v := variant{name: b.Variant, addr: hostPort, envoy: proc.PID()}
 		v.model = func(got string) bool { return got == deployment }
 		if b.Processor != "" {
-			v.pids = append(v.pids, pids[b.Processor])
+			v.processor = pids[b.Processor]
 		}
 		if b.Processor == string(processor.Rewrite) {
 			v.model = func(got string) bool { return got == processor.RewrittenModel }

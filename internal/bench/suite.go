@@ -33,10 +33,11 @@ var pairs = []report.Pair{
 
 // variant is one thing to measure.
 type variant struct {
-	name  string
-	addr  string            // of Envoy's listener
-	pids  []int             // Envoy and processor
-	model func(string) bool // whether the upstream may be sent this model
+	name      string
+	addr      string            // of Envoy's listener
+	envoy     int               // process id
+	processor int               // process id, 0: none
+	model     func(string) bool // whether the upstream may be sent this model
 }
 
 // suite is how to measure.
@@ -77,8 +78,8 @@ func (s *suite) run(ctx context.Context, variants []variant) ([]report.Sample, e
 				}
 				sample.Round = round
 				samples = append(samples, sample)
-				s.progress("round %d/%d  %-10s  %-20s %7.0f/s  p50 %6.0f µs  p99 %6.0f µs  %5.0f µs CPU",
-					round+1, s.rounds, w.name, variants[i].name, sample.Rate, sample.P50, sample.P99, sample.CPU)
+				s.progress("round %d/%d  %-10s  %-20s %7.0f/s  p50 %6.0f µs  p99 %6.0f µs  %5.0f µs CPU, %5.0f the processor's",
+					round+1, s.rounds, w.name, variants[i].name, sample.Rate, sample.P50, sample.P99, sample.CPU, sample.ProcessorCPU)
 			}
 		}
 	}
@@ -86,20 +87,27 @@ func (s *suite) run(ctx context.Context, variants []variant) ([]report.Sample, e
 }
 
 func (s *suite) one(ctx context.Context, w *workload, v *variant) (report.Sample, error) {
-	var spent time.Duration
+	var envoyCPU, processorCPU time.Duration
 	var cpuErr error
 	result, err := load.Run(ctx, load.Config{
 		Addr: v.addr, Request: request(v.addr, body(w.bytes)), Clients: w.clients,
 		Warmup: s.warmup, Duration: s.duration,
 		OnMeasure: func(start bool) {
-			used, err := cputime.Of(v.pids...)
-			if err != nil {
-				cpuErr = err
-			}
+			sign := time.Duration(1)
 			if start {
-				used = -used
+				sign = -1
 			}
-			spent += used
+			count := func(pid int, into *time.Duration) {
+				used, err := cputime.Of(pid)
+				if err != nil {
+					cpuErr = err
+				}
+				*into += sign * used
+			}
+			count(v.envoy, &envoyCPU)
+			if v.processor != 0 {
+				count(v.processor, &processorCPU)
+			}
 		},
 	})
 	if err != nil {
@@ -118,7 +126,7 @@ func (s *suite) one(ctx context.Context, w *workload, v *variant) (report.Sample
 	return report.Sample{
 		Workload: w.name, Variant: v.name, Requests: n,
 		Rate: result.PerSecond(), P50: micros(result.Quantile(0.5)), P99: micros(result.Quantile(0.99)),
-		CPU: micros(spent) / float64(n),
+		CPU: micros(envoyCPU+processorCPU) / float64(n), ProcessorCPU: micros(processorCPU) / float64(n),
 	}, nil
 }
 

@@ -92,7 +92,7 @@ func (s *stand) startWye(ctx context.Context, o *options, dir, binary, upstream 
 	}
 	_, hostPort := addr.Network()
 	s.variants = append(s.variants, variant{
-		name: wyeName, addr: hostPort, pids: []int{proc.PID(), cmd.Process.Pid},
+		name: wyeName, addr: hostPort, envoy: proc.PID(), processor: cmd.Process.Pid,
 		model: func(got string) bool { return slices.Contains(models, got) },
 	})
 	return nil

@@ -17,8 +17,10 @@ type Sample struct {
 	P50      float64 `json:"p50_us"`
 	P99      float64 `json:"p99_us"`
 	CPU      float64 `json:"cpu_us_per_request"` // Envoy and processor
-	Requests int     `json:"requests"`
-	Failed   int     `json:"failed"`
+	// ProcessorCPU is the processor's part of CPU, 0 where there is none.
+	ProcessorCPU float64 `json:"processor_cpu_us_per_request"`
+	Requests     int     `json:"requests"`
+	Failed       int     `json:"failed"`
 }
 
 // Spread is a median with the extremes it was taken from.
@@ -36,8 +38,10 @@ type Row struct {
 	P50      Spread `json:"p50_us"`
 	P99      Spread `json:"p99_us"`
 	CPU      Spread `json:"cpu_us_per_request"`
-	Requests int    `json:"requests"`
-	Failed   int    `json:"failed"`
+	// ProcessorCPU is the processor's part of CPU.
+	ProcessorCPU Spread `json:"processor_cpu_us_per_request"`
+	Requests     int    `json:"requests"`
+	Failed       int    `json:"failed"`
 }
 
 // Ratio compares two variants round by round: rounds differ by what else the
@@ -114,10 +118,11 @@ func pick(samples []Sample, workload, variant string) []Sample {
 func row(workload, variant string, of []Sample) Row {
 	r := Row{
 		Workload: workload, Variant: variant,
-		Rate: spread(of, func(s Sample) float64 { return s.Rate }),
-		P50:  spread(of, func(s Sample) float64 { return s.P50 }),
-		P99:  spread(of, func(s Sample) float64 { return s.P99 }),
-		CPU:  spread(of, func(s Sample) float64 { return s.CPU }),
+		Rate:         spread(of, func(s Sample) float64 { return s.Rate }),
+		P50:          spread(of, func(s Sample) float64 { return s.P50 }),
+		P99:          spread(of, func(s Sample) float64 { return s.P99 }),
+		CPU:          spread(of, func(s Sample) float64 { return s.CPU }),
+		ProcessorCPU: spread(of, func(s Sample) float64 { return s.ProcessorCPU }),
 	}
 	for _, s := range of {
 		r.Requests += s.Requests

@@ -10,7 +10,7 @@ import (
 )
 
 func sample(workload, variant string, round int, rate, cpu float64) report.Sample {
-	return report.Sample{Workload: workload, Variant: variant, Round: round, Rate: rate, P50: 10, P99: 20, CPU: cpu, Requests: 5, Failed: 1}
+	return report.Sample{Workload: workload, Variant: variant, Round: round, Rate: rate, P50: 10, P99: 20, CPU: cpu, ProcessorCPU: 4, Requests: 5, Failed: 1}
 }
 
 func TestSummarizePairsRounds(t *testing.T) {
@@ -25,14 +25,15 @@ func TestSummarizePairsRounds(t *testing.T) {
 	}
 	rows, ratios := report.Summarize(samples, []string{"w", "other", "none"}, []string{"a", "b"},
 		[]report.Pair{{Of: "a", To: "b"}, {Of: "a", To: "missing"}})
+	four := report.Spread{Median: 4, Min: 4, Max: 4}
 	ten, twenty := report.Spread{Median: 10, Min: 10, Max: 10}, report.Spread{Median: 20, Min: 20, Max: 20}
 	one := report.Spread{Median: 1, Min: 1, Max: 1}
 	wantRows := []report.Row{
 		{Workload: "w", Variant: "a", Rate: report.Spread{Median: 80, Min: 75, Max: 160}, P50: ten, P99: twenty,
-			CPU: report.Spread{Median: 15, Min: 14, Max: 16}, Requests: 15, Failed: 3},
+			CPU: report.Spread{Median: 15, Min: 14, Max: 16}, ProcessorCPU: four, Requests: 15, Failed: 3},
 		{Workload: "w", Variant: "b", Rate: report.Spread{Median: 150, Min: 100, Max: 200}, P50: ten, P99: twenty,
-			CPU: ten, Requests: 10, Failed: 2},
-		{Workload: "other", Variant: "a", Rate: one, P50: ten, P99: twenty, CPU: one, Requests: 5, Failed: 1},
+			CPU: ten, ProcessorCPU: four, Requests: 10, Failed: 2},
+		{Workload: "other", Variant: "a", Rate: one, P50: ten, P99: twenty, CPU: one, ProcessorCPU: four, Requests: 5, Failed: 1},
 	}
 	wantRatios := []report.Ratio{{
 		Workload: "w", Of: "a", To: "b",
@@ -69,8 +70,8 @@ func TestWriteMarkdown(t *testing.T) {
 	}
 	for _, want := range []string{
 		"### 2 KB × 1\n\n| variant |",
-		"| floor | 100 | 10 | 20 | 10 | 1 |\n",
-		"| wye | 80 | 10 | 20 | 15 | 1 |\n",
+		"| floor | 100 | 10 | 20 | 10 | 4 | 1 |\n",
+		"| wye | 80 | 10 | 20 | 15 | 4 | 1 |\n",
 		"| 2 KB × 1 | wye / floor | 0.80 (0.80–0.80) | 1.00 (1.00–1.00) | 1.00 (1.00–1.00) | 1.50 (1.50–1.50) |\n",
 	} {
 		if !strings.Contains(b.String(), want) {
