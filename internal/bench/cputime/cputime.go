@@ -18,23 +18,18 @@ const tick = 10 * time.Millisecond
 // ErrFormat says that a stat line is not what proc(5) describes.
 var ErrFormat = errors.New("unexpected format of a stat line")
 
-// Of returns the user and system time that the processes have used so far, all
-// their threads included. A process that is gone is an error.
-func Of(pids ...int) (time.Duration, error) {
-	total := time.Duration(0)
-	for _, pid := range pids {
-		name := "/proc/" + strconv.Itoa(pid) + "/stat"
-		line, err := os.ReadFile(name)
-		if err != nil {
-			return 0, fmt.Errorf("cpu time of process %d: %w", pid, err)
-		}
-		used, err := Parse(line)
-		if err != nil {
-			return 0, fmt.Errorf("cpu time of process %d: %w", pid, err)
-		}
-		total += used
+// Of returns the user and system time that a process has used so far, all its
+// threads included. A process that is gone is an error.
+func Of(pid int) (time.Duration, error) {
+	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, fmt.Errorf("cpu time of process %d: %w", pid, err)
 	}
-	return total, nil
+	used, err := Parse(line)
+	if err != nil {
+		return 0, fmt.Errorf("cpu time of process %d: %w", pid, err)
+	}
+	return used, nil
 }
 
 // Parse returns utime plus stime (fields 14 and 15) of one line of

@@ -50,18 +50,11 @@ func TestOfCountsWork(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	twice, err := cputime.Of(os.Getpid(), os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if twice < 2*spent {
-		t.Errorf("two processes = %v, want at least %v", twice, 2*spent)
-	}
 }
 
 func TestOfGoneProcess(t *testing.T) {
 	t.Parallel()
-	if _, err := cputime.Of(os.Getpid(), 1<<30); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := cputime.Of(1 << 30); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("err = %v, want one that wraps fs.ErrNotExist", err)
 	}
 }
