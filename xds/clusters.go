@@ -59,6 +59,10 @@ func (b *builder) addBackend(r *Resources, backend *router.Backend) error {
 		if address.Path != "" || address.IP.IsValid() {
 			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
 			c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS()}
+			// A cluster that changes under its name goes on with the endpoints
+			// that it has, but first waits for them to come again, which delta
+			// xDS does not make them do.
+			c.EdsClusterConfig.EdsConfig.InitialFetchTimeout = durationpb.New(time.Second)
 			errs = append(errs, r.add(name, loadAssignment(name, address)))
 		} else {
 			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
