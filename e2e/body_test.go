@@ -131,6 +131,23 @@ func testChunked(t *testing.T, s *rig.Stack) {
 	}
 }
 
+// A body of JSON is taken under the content type that curl gives it by default,
+// and reaches the provider under its own.
+func testContentTypeOfCurl(t *testing.T, s *rig.Stack) {
+	for _, kind := range []string{"application/x-www-form-urlencoded", "application/json; charset=utf-8"} {
+		id := rig.ID()
+		got := s.Post(t, rig.Chat("auto", "hi"), "Content-Type", kind, rig.IDHeader, id)
+		if got.Status != http.StatusOK {
+			t.Errorf("%s: status %d: %s", kind, got.Status, got.Body)
+		}
+		for _, r := range s.Find(id) {
+			if sent := r.Header.Get("Content-Type"); !strings.HasPrefix(sent, "application/json") {
+				t.Errorf("%s: the provider was sent content type %q", kind, sent)
+			}
+		}
+	}
+}
+
 // A client that waits for leave before it sends its body, as curl does with
 // long ones, gets it at once.
 func testExpectContinue(t *testing.T, s *rig.Stack) {

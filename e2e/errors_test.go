@@ -53,7 +53,7 @@ func testErrors(t *testing.T, s *rig.Stack) {
 		{name: "output cap above every model's", body: `{"model":"short-context","max_tokens":4096,` + hi + `}`, status: 400, code: "no_candidate", says: []string{"small"}},
 		{name: "prompt too long", body: `{"model":"short-context","messages":[{"role":"user","content":"` + long + `"}]}`, status: 400, code: "context_length_exceeded", param: "messages"},
 		{name: "body over its deployment's limit", body: `{"model":"small-bodies","messages":[{"role":"user","content":"` + long + `"}]}`, status: 413, code: "request_too_large"},
-		{name: "content type", body: `{"model":"auto",` + hi + `}`, headers: []string{"Content-Type", "text/plain"}, status: 415, code: "unsupported_media_type"},
+		{name: "content type", body: `{"model":"auto",` + hi + `}`, headers: []string{"Content-Type", "multipart/form-data; boundary=x"}, status: 415, code: "unsupported_media_type"},
 		{name: "content encoding", body: `{"model":"auto",` + hi + `}`, headers: []string{"Content-Encoding", "br"}, status: 415, code: "unsupported_content_encoding"},
 		{name: "not what the encoding says", body: `{"model":"auto",` + hi + `}`, headers: []string{"Content-Encoding", "gzip"}, status: 400, code: "invalid_content_encoding"},
 	} {

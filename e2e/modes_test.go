@@ -52,34 +52,26 @@ func testModes(t *testing.T, s *rig.Stack) {
 }
 
 // checkRanking holds a decision against the words of the modes: quality takes
-// the best, the others the cheapest that is within the band of the best.
+// the best, the others the model that is worth most once its cost is counted at
+// the rate that the mode's band came to.
 func checkRanking(t *testing.T, mode string, e rig.Explanation) {
 	t.Helper()
 	if e.Mode != mode {
 		t.Errorf("explained mode %q, want %q", e.Mode, mode)
 	}
-	best := 0.0
-	for _, c := range e.Candidates {
-		if c.Eliminated == "" {
-			best = max(best, c.Quality)
-		}
-	}
-	chosen := e.Candidates[0]
-	if mode == "quality" {
-		if chosen.Quality < best {
-			t.Errorf("quality: chose %s with %v, the best has %v", chosen.Model, chosen.Quality, best)
-		}
-		return
+	if (mode == "quality") != (e.Band == 0) || mode == "quality" && e.Rate != 0 || e.Rate < 0 {
+		t.Errorf("%s: band %v, rate %v", mode, e.Band, e.Rate)
 	}
 	const slack = 1e-6 // figures are float32 inside
-	floor := best * (1 - e.Band)
-	if e.Band <= 0 || chosen.Quality < floor-slack {
-		t.Errorf("%s: chose %s with %v, below %v, the band %v of the best", mode, chosen.Model, chosen.Quality, floor, e.Band)
-	}
+	chosen := e.Candidates[0]
 	for _, c := range e.Candidates {
-		if c.Eliminated == "" && c.Quality > floor+slack && c.CostUSD < chosen.CostUSD {
-			t.Errorf("%s: chose %s for %v, %s is in the band for %v", mode, chosen.Model, chosen.CostUSD, c.Model, c.CostUSD)
+		worth := c.Quality - e.Rate*c.CostUSD
+		if best := chosen.Quality - e.Rate*chosen.CostUSD; c.Eliminated == "" && worth > best+slack {
+			t.Errorf("%s: chose %s, worth %v, but %s is worth %v", mode, chosen.Model, best, c.Model, worth)
 		}
+	}
+	if chosen.Eliminated != "" || e.Chain[0].Model != chosen.Model {
+		t.Errorf("%s: the chain %v does not begin with the best candidate %+v", mode, e.Chain, chosen)
 	}
 }
 

@@ -40,6 +40,7 @@ func TestWye(t *testing.T) {
 			"ClientGone":               testClientGone,
 			"Chunked":                  testChunked,
 			"Compressed":               testCompressed,
+			"ContentTypeOfCurl":        testContentTypeOfCurl,
 			"ExpectContinue":           testExpectContinue,
 			"HTTP2":                    testHTTP2,
 			"ModelList":                testModelList,

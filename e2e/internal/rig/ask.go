@@ -46,6 +46,7 @@ type Explanation struct {
 	Policy     string  `json:"policy"`
 	Mode       string  `json:"mode"`
 	Band       float64 `json:"band"`
+	Rate       float64 `json:"rate"`
 	Candidates []struct {
 		Model      string  `json:"model"`
 		Quality    float64 `json:"quality"`
