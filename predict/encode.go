@@ -41,43 +41,70 @@ var (
 
 // sum adds the table rows of g's n-grams, weighted by their counts, into acc
 // and returns the squared length of the text's weighted vector before
-// projection, in the same units.
+// projection, in the same units. Most n-grams occur once: they are added as
+// they come, the others class by class.
 func (e *encoder) sum(g *grams, acc *[Dim]int32) (energy float32) {
-	var byClass [len(classWeight)]int
+	repeated := g.repeated[:0]
+	once := g.once[:0]
 	for _, b := range g.buckets[:g.distinct] {
-		byClass[countClass[g.count[b]]]++
+		if g.count[b] == 1 {
+			once = append(once, b)
+		} else {
+			repeated = append(repeated, b)
+		}
 	}
-	var total uint64
-	const even = 0x00ff00ff00ff00ff
-	for class, n := range byClass {
-		if n == 0 {
-			continue
-		}
-		weight := classWeight[class]
-		var lo, hi [Dim / 8]uint64
-		rows := 0
-		var squares uint64
-		for _, b := range g.buckets[:g.distinct] {
-			if int(countClass[g.count[b]]) != class {
-				continue
-			}
-			squares += uint64(e.idf[b]) * uint64(e.idf[b])
-			row := e.rows[int(b)*Dim:][:Dim:Dim]
-			for j := range lo {
-				w := binary.LittleEndian.Uint64(row[j*8:])
-				lo[j] += w & even
-				hi[j] += w >> 8 & even
-			}
-			if rows++; rows == flushRows {
-				flush(acc, &lo, &hi, rows, weight)
-				rows = 0
+	total := e.sumClass(once, classWeight[0], acc)
+	for class := 1; class < len(classWeight) && len(repeated) > 0; class++ {
+		of, rest := once[:0], repeated[:0]
+		for _, b := range repeated {
+			if int(countClass[g.count[b]]) == class {
+				of = append(of, b)
+			} else {
+				rest = append(rest, b)
 			}
 		}
-		flush(acc, &lo, &hi, rows, weight)
-		total += squares * uint64(weight*weight)
+		repeated = rest
+		total += e.sumClass(of, classWeight[class], acc)
 	}
 	return float32(total) * e.idfUnit * e.idfUnit
 }
+
+// ahead is how many rows before its turn a row is touched. The table is larger
+// than the caches near a core, and a row's additions are too many for the
+// processor to find the next rows' loads by itself.
+const ahead = 12
+
+// sumClass adds the rows of buckets, all of one weight, into acc.
+func (e *encoder) sumClass(buckets []uint16, weight int32, acc *[Dim]int32) (energy uint64) {
+	const even = 0x00ff00ff00ff00ff
+	var lo, hi [Dim / 8]uint64
+	var squares, touched uint64
+	rows := 0
+	for i, b := range buckets {
+		if i+ahead < len(buckets) {
+			touched += uint64(e.rows[int(buckets[i+ahead])*Dim])
+		}
+		squares += uint64(e.idf[b]) * uint64(e.idf[b])
+		row := (*[Dim]byte)(e.rows[int(b)*Dim:])
+		for j := range lo {
+			w := binary.LittleEndian.Uint64(row[j*8:])
+			lo[j] += w & even
+			hi[j] += w >> 8 & even
+		}
+		if rows++; rows == flushRows {
+			flush(acc, &lo, &hi, rows, weight)
+			rows = 0
+		}
+	}
+	flush(acc, &lo, &hi, rows, weight)
+	e.keep(touched)
+	return squares * uint64(weight*weight)
+}
+
+// keep makes the compiler believe that what was touched matters.
+//
+//go:noinline
+func (*encoder) keep(uint64) {}
 
 // flush moves the 16-bit lanes into acc and clears them.
 func flush(acc *[Dim]int32, lo, hi *[Dim / 8]uint64, rows int, weight int32) {

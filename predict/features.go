@@ -70,6 +70,8 @@ type grams struct {
 	count    [Buckets]uint8
 	buckets  [maxDistinct]uint16
 	distinct int
+	once     [maxDistinct]uint16 // scratch of encoder.sum
+	repeated [maxDistinct]uint16 // likewise
 	text     [maxText + textSlack]byte
 	length   int
 	kind     [kinds]int
