@@ -5,15 +5,9 @@ import (
 	"wye/router"
 )
 
-// Optimism is how much worse, as a share, the models that a router picks turn
-// out than it predicted, compared with the best single model: whoever picks the
-// best of several estimates picks the luckiest errors, too. Measured on the
-// validation prompts (docs/evaluation.md), and taken off every band.
-const Optimism = 0.02
-
 // CalibrateRates returns, by the kinds of p, what one unit of quality may cost
-// in US dollars so that the average predicted quality on prompts of that kind
-// stays within band of the best single model's: the reciprocal of the rate that
+// in US dollars so that the average quality on prompts of that kind stays within
+// band of the best single model's: the reciprocal of the rate that
 // router.CalibrateRate finds on p's samples. prices are those of models.
 func CalibrateRates(p *predict.Predictor, models []predict.Model, prices []*router.Price, band float64) []float64 {
 	byKind := make([][]router.Sample, len(p.Kinds()))
@@ -27,7 +21,7 @@ func CalibrateRates(p *predict.Predictor, models []predict.Model, prices []*rout
 	}
 	worth := make([]float64, len(byKind))
 	for kind, samples := range byKind {
-		worth[kind] = 1 / max(router.CalibrateRate(samples, band-Optimism), minRate)
+		worth[kind] = 1 / max(router.CalibrateRate(samples, band), minRate)
 	}
 	return worth
 }

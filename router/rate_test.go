@@ -3,6 +3,7 @@ package router_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"wye/router"
@@ -24,16 +25,21 @@ func TestCalibrateRate(t *testing.T) {
 	}{
 		{"no samples", nil, 0.5, 0, 0},
 		{"no band leaves the strong model everywhere", gaps, 0, 0.0099, 0.01},
-		// Giving up prompts 1 to 3 costs 0.06 of the 8.55 in all: 0.7 %.
-		{"a narrow band gives up the smallest gaps", gaps, 0.0071, 0.0399, 0.04},
-		{"a wide band leaves the cheap model everywhere", gaps, 0.07, 1e8, 1e8},
+		// Giving up prompts 1 to 3 is promised to cost 0.06 of the 8.55 in all:
+		// 0.7 %, which may turn out to be twice that.
+		{"a narrow band gives up the smallest gaps", gaps, 0.0142, 0.0399, 0.04},
+		{"a wide band leaves the cheap model everywhere", gaps, 0.14, 1e8, 1e8},
 		{
-			"routing above the best single model is spent on cost",
+			// The router promises 1 on average, the best single model 0.8. A quarter
+			// of the gain may go, which is what one of the four prompts costs.
+			"a quarter of a promised gain is spent on cost",
 			[]router.Sample{
-				{Quality: []float64{1, 0, 0.9}, Cost: []float64{1, 1, 0}},
-				{Quality: []float64{0, 1, 0.9}, Cost: []float64{1, 1, 0}},
+				{Quality: []float64{1, 0.6, 0.8}, Cost: []float64{2, 2, 0}},
+				{Quality: []float64{0.6, 1, 0.8}, Cost: []float64{2, 2, 0}},
+				{Quality: []float64{1, 0.6, 0.8}, Cost: []float64{1, 1, 0}},
+				{Quality: []float64{0.6, 1, 0.8}, Cost: []float64{4, 4, 0}},
 			},
-			0, 1e8, 1e8,
+			0, 0.0999, 0.1,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -60,7 +66,7 @@ func TestCalibrateRateKeepsItsFloor(t *testing.T) {
 			}
 		}
 		band := rng.Float64() / 5
-		quality := func(rate float64) (chosen, best float64) {
+		quality := func(rate float64) (chosen, floor float64) {
 			single := make([]float64, models)
 			for _, s := range samples {
 				at := 0
@@ -72,17 +78,21 @@ func TestCalibrateRateKeepsItsFloor(t *testing.T) {
 				}
 				chosen += s.Quality[at]
 			}
+			best, free := 0.0, 0.0
 			for _, q := range single {
 				best = math.Max(best, q)
 			}
-			return chosen, best
+			for _, s := range samples {
+				free += slices.Max(s.Quality)
+			}
+			return chosen, best*(1-band/2) + (free-best)*3/4
 		}
 		rate := router.CalibrateRate(samples, band)
-		if chosen, best := quality(rate); chosen < best*(1-band)-1e-9 {
-			t.Fatalf("band %g, rate %g: quality %g of %g", band, rate, chosen, best)
+		if chosen, floor := quality(rate); chosen < floor-1e-9 {
+			t.Fatalf("band %g, rate %g: quality %g of %g", band, rate, chosen, floor)
 		}
 		if rate < 1e8 {
-			if chosen, best := quality(rate * 1.0001); chosen >= best*(1-band) && rate > 0 {
+			if chosen, floor := quality(rate * 1.0001); chosen >= floor && rate > 0 {
 				t.Fatalf("band %g: rate %g is not the highest", band, rate)
 			}
 		}

@@ -3,7 +3,6 @@ package eval
 import (
 	"math"
 
-	"wye/policies"
 	"wye/router"
 )
 
@@ -67,7 +66,7 @@ func (es *estimates) calibrate(bands router.Bands) {
 		}
 	}
 	for _, mode := range []router.Mode{router.ModeBalanced, router.ModeCost} {
-		rate := router.CalibrateRate(samples, bands.Of(mode)-policies.Optimism)
+		rate := router.CalibrateRate(samples, bands.Of(mode))
 		for i := range es.rates[mode] {
 			es.rates[mode][i] = rate
 		}
