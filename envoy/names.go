@@ -23,7 +23,8 @@ const HeaderPrefix = "x-wye-"
 // are removed again before a request leaves for a provider.
 var ClientHeaders = []string{HeaderMode}
 
-// ReservedHeaders are the x-wye-* names that clients may not send.
+// ReservedHeaders are the other x-wye-* names in use. Only Wye may say them: no
+// client, and no provider in its responses.
 var ReservedHeaders = []string{
 	HeaderModel, HeaderDeployment, HeaderZone, HeaderAttempts, HeaderDecision, HeaderPolicy, HeaderDropped,
 }

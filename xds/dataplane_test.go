@@ -137,6 +137,7 @@ func TestDecidedRequest(t *testing.T) {
 	g := startGateway(t, s, gatewayOptions{})
 	p := plan{Deployment: "auto", SendAs: "b-sent", Clusters: []string{first(s, 1)}}
 	got := g.chat(p, "x-wye-mode", "cost", "x-wye-model", "forged", "x-wye-deployment", "eu", "x-wye-zone", "forged",
+		"x-wye-mod", "forged", "x-wye-modes", "forged", "x-wye-anything", "forged",
 		"authorization", "Bearer client", "cookie", "session=1", "x-forwarded-for", "10.0.0.1", "x-request-id", "client-id",
 		"x-envoy-max-retries", "100", "x-envoy-retry-on", "5xx", "x-envoy-upstream-alt-stat-name", "forged")
 	want := map[string]string{

@@ -9,7 +9,6 @@ import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	setstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -88,17 +87,4 @@ func credentialState(header string) string { return "wye.client." + header }
 // clientCredential is the format string of what keepCredentials noted.
 func clientCredential(header string) string {
 	return "%FILTER_STATE(" + credentialState(header) + ":PLAIN)%"
-}
-
-// reservedHeaders removes what only Wye or Envoy may say, before the route is
-// chosen and before any filter reads it.
-func reservedHeaders() *earlyv3.HeaderMutation {
-	m := &earlyv3.HeaderMutation{}
-	for _, h := range envoy.ReservedHeaders {
-		m.Mutations = append(m.Mutations, removeHeader(h))
-	}
-	for _, h := range envoy.EnvoyHeaders {
-		m.Mutations = append(m.Mutations, removeHeader(h))
-	}
-	return m
 }
