@@ -20,15 +20,16 @@ func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken.yaml")
-	rig.WriteFile(t, broken, "backends:\n- name: a\n  model: gpt-4.1\n  adress: 127.0.0.1:1\n")
-	good := rig.Policy{Backends: []rig.Backend{
-		{Name: "a", Model: "large", Address: "127.0.0.1:1", Zone: "eu"}, {Name: "b", Model: "medium", Address: "127.0.0.1:1", Zone: "eu"},
-		{Name: "c", Model: "small", Address: "127.0.0.1:1", Zone: "us"}, {Name: "d", Model: "thinker", Address: "127.0.0.1:1", Zone: "us"},
-		{Name: "e", Model: "absent", Address: "127.0.0.1:1", Zone: "us"},
-	}}.Write(t)
+	rig.WriteFile(t, broken, "backends:\n- name: a\n  model: gpt-4.1\n  addresss: 127.0.0.1:1\n")
+	var p rig.Policy
+	for _, model := range []string{"large", "medium", "small", "thinker", "absent"} {
+		p.Backends = append(p.Backends, rig.Backend{Name: model + "-eu", Model: model, Address: "127.0.0.1:1", Zone: "eu"})
+	}
+	good := p.Write(t)
 	const hi = `"messages":[{"role":"user","content":"hi"}]`
-	serve := []string{"serve", "--admin", "", "--extproc", "127.0.0.1:0", "--ads", "127.0.0.1:0", "--policy"}
-	serve = serve[:len(serve):len(serve)]
+	serve := func(args ...string) []string {
+		return append([]string{"serve", "--admin", "", "--extproc", "127.0.0.1:0", "--ads", "127.0.0.1:0", "--policy"}, args...)
+	}
 	for _, test := range []struct {
 		name, stdin string
 		args        []string
@@ -46,7 +47,7 @@ func TestExitCodes(t *testing.T) {
 		{name: "check without a file", args: []string{"check"}, code: 2, stderr: `arg`},
 		{name: "check of a missing file", args: []string{"check", filepath.Join(dir, "none.yaml")}, code: 1, stderr: `none\.yaml`},
 		{name: "check of a broken policy", args: []string{"check", broken}, code: 1, stderr: `broken\.yaml:4:3: `},
-		{name: "serve of a broken policy", args: append(serve, broken), code: 1, stderr: `broken\.yaml:4:3: `},
+		{name: "serve of a broken policy", args: serve(broken), code: 1, stderr: `broken\.yaml:4:3: `},
 		{name: "up with a broken policy", args: []string{"up", "--policy", broken}, code: 1, stderr: `broken\.yaml:4:3: `},
 		{name: "explain", args: []string{"explain", "--policy", good}, stdin: `{"model":"auto",` + hi + `}`, code: 0, stdout: `large`},
 		{name: "explain with the embedded policy", args: []string{"explain", "-"}, stdin: `{"model":"auto",` + hi + `}`, code: 0, stdout: `gpt-`},
@@ -55,7 +56,7 @@ func TestExitCodes(t *testing.T) {
 		{name: "explain with an unknown mode", args: []string{"explain", "--mode", "best"}, stdin: `{}`, code: 2, stderr: `best`},
 		{name: "bootstrap", args: []string{"envoy", "bootstrap", "--node-id", "n1"}, code: 0, stdout: `"n1"`},
 		{name: "bootstrap with a bad address", args: []string{"envoy", "bootstrap", "--ads", "nowhere"}, code: 2, stderr: `nowhere`},
-		{name: "serve at a bad address", args: append(serve, good, "--extproc", "nowhere"), code: 1, stderr: `nowhere`},
+		{name: "serve at a bad address", args: serve(good, "--extproc", "nowhere"), code: 1, stderr: `nowhere`},
 		{name: "unknown log level", args: []string{"serve", "--log-level", "loud"}, code: 2, stderr: `loud`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -181,7 +182,7 @@ func childrenOf(t *testing.T, pid int) []int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, field := range strings.Fields(string(text)) {
+		for field := range strings.FieldsSeq(string(text)) {
 			var child int
 			if _, err := fmt.Sscan(field, &child); err != nil {
 				t.Fatal(err)

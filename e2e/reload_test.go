@@ -141,7 +141,7 @@ func TestPolicyBrokenEdit(t *testing.T) {
 		"syntax":        good + "\n  - : :\n]",
 		"unknown field": strings.Replace(good, "defaults:", "defolts:", 1),
 		"unknown model": strings.Replace(good, "subset: [thinker]", "subset: [thinkr]", 1),
-		"no backends":   good[:strings.Index(good, "backends:")] + good[strings.Index(good, "deployments:"):],
+		"no backends":   withoutBackends(t, good),
 		"empty":         "",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,6 +172,16 @@ func TestPolicyBrokenEdit(t *testing.T) {
 	for _, bad := range rig.Bad(load.Stop(), http.StatusOK) {
 		t.Error(bad)
 	}
+}
+
+func withoutBackends(t *testing.T, policy string) string {
+	t.Helper()
+	head, rest, ok := strings.Cut(policy, "backends:")
+	_, tail, ok2 := strings.Cut(rest, "deployments:")
+	if !ok || !ok2 {
+		t.Fatalf("the policy has no backends: %s", policy)
+	}
+	return head + "deployments:" + tail
 }
 
 // A hundred clients, streamed and not, with a reload every second: no error,

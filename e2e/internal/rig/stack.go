@@ -71,7 +71,7 @@ func Start(t testing.TB, o Options) *Stack {
 // bytes long: too short for t.TempDir.
 func socketDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "wye-e2e-")
+	dir, err := os.MkdirTemp("", "wye-e2e-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,9 +111,9 @@ func Python(t testing.TB) string {
 	return must(t, python)
 }
 
-func must(t testing.TB, make func() (string, error)) string {
+func must(t testing.TB, find func() (string, error)) string {
 	t.Helper()
-	path, err := make()
+	path, err := find()
 	if err != nil {
 		t.Fatal(err)
 	}
