@@ -196,7 +196,7 @@ func TestBaselineBootstrap(t *testing.T) {
 // A processor is a process of its own that ends with its standard input.
 func TestProcessorProcess(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "wye-bench-") // short, for a socket
+	dir, err := os.MkdirTemp("", "wye-bench-") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}

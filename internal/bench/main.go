@@ -98,7 +98,7 @@ func (o *options) bench(ctx context.Context, stdout, stderr io.Writer) (err erro
 		names[i] = w.name
 	}
 	r := report.Report{Machine: machine, Rounds: o.rounds, Seconds: o.seconds, Samples: samples}
-	r.Rows, r.Ratios = report.Summarize(samples, names, variantNames, pairs)
+	r.Rows, r.Ratios = report.Summarise(samples, names, variantNames, pairs)
 	if o.jsonPath != "" {
 		if err := writeJSON(o.jsonPath, r); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"wye/envoy"
@@ -57,8 +58,8 @@ func (s *stand) onStop(stop func() error) { s.stops = append(s.stops, stop) }
 
 func (s *stand) stop() error {
 	var errs []error
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		errs = append(errs, s.stops[i]())
+	for _, stop := range slices.Backward(s.stops) {
+		errs = append(errs, stop())
 	}
 	s.stops = nil
 	return errors.Join(errs...)

@@ -93,16 +93,15 @@ func (s *suite) one(ctx context.Context, w *workload, v *variant) (report.Sample
 		Addr: v.addr, Request: request(v.addr, body(w.bytes)), Clients: w.clients,
 		Warmup: s.warmup, Duration: s.duration,
 		OnMeasure: func(start bool) {
-			sign := time.Duration(1)
-			if start {
-				sign = -1
-			}
 			count := func(pid int, into *time.Duration) {
 				used, err := cputime.Of(pid)
 				if err != nil {
 					cpuErr = err
 				}
-				*into += sign * used
+				if start {
+					used = -used
+				}
+				*into += used
 			}
 			count(v.envoy, &envoyCPU)
 			if v.processor != 0 {

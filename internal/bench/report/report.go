@@ -83,9 +83,9 @@ type Report struct {
 // Pair names two variants to compare.
 type Pair struct{ Of, To string }
 
-// Summarize groups the samples by workload and variant, in the order in which
+// Summarise groups the samples by workload and variant, in the order in which
 // they first occur when sorted by the given names, and compares the pairs.
-func Summarize(samples []Sample, workloads, variants []string, pairs []Pair) ([]Row, []Ratio) {
+func Summarise(samples []Sample, workloads, variants []string, pairs []Pair) ([]Row, []Ratio) {
 	var rows []Row
 	var ratios []Ratio
 	for _, workload := range workloads {
