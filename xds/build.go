@@ -71,7 +71,7 @@ type builder struct {
 	// or ours, lower case and sorted; none when Wye has no key to keep apart.
 	credentialHeaders []string
 	bundles           map[string]string // names of CA secrets by file
-	warnings          []string
+	missingKeys       []missingKey
 }
 
 // Build renders the Envoy resources of a snapshot. It is pure but for
@@ -114,7 +114,7 @@ func Build(s *router.Snapshot, o Options) (*Resources, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	r.Warnings = b.warnings
+	r.Warnings = b.warnings()
 	return r, nil
 }
 

@@ -231,8 +231,7 @@ const missingSecret = "missing-credential"
 func (b *builder) secret(backend *router.Backend) *tlsv3.Secret {
 	key, err := b.options.Secret(*backend.Credential)
 	if err != nil {
-		b.warnings = append(b.warnings, fmt.Sprintf("backend %q: credential %s: %v; its provider will refuse requests",
-			backend.Name, describe(backend.Credential), err))
+		b.missing(backend, err)
 		key = missingSecret
 	}
 	return &tlsv3.Secret{
@@ -241,11 +240,4 @@ func (b *builder) secret(backend *router.Backend) *tlsv3.Secret {
 			Secret: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: key}},
 		}},
 	}
-}
-
-func describe(c *router.Credential) string {
-	if c.Env != "" {
-		return "$" + c.Env
-	}
-	return c.File
 }
