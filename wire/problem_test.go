@@ -18,12 +18,14 @@ func TestAppendError(t *testing.T) {
 		want string
 	}{
 		{
-			"all", wire.Problem{Status: 400, Type: "invalid_request_error", Code: "invalid_type", Param: "model", Message: "model must be a string"},
+			"all",
+			wire.Problem{Status: 400, Type: "invalid_request_error", Code: "invalid_type", Param: "model", Message: "model must be a string"},
 			`{"error":{"message":"model must be a string","type":"invalid_request_error","param":"model","code":"invalid_type"}}`,
 		},
 		{"nulls", wire.Problem{Type: "server_error", Message: "no"}, `{"error":{"message":"no","type":"server_error","param":null,"code":null}}`},
 		{
-			"escapes", wire.Problem{Type: "t", Message: "\"\\\n\x00\x7fé\u2028😀\xff"},
+			"escapes",
+			wire.Problem{Type: "t", Message: "\"\\\n\x00\x7fé\u2028😀\xff"},
 			`{"error":{"message":"\"\\\u000a\u0000` + "\x7fé\u2028😀\uFFFD" + `","type":"t","param":null,"code":null}}`,
 		},
 	} {

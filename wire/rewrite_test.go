@@ -30,66 +30,81 @@ func TestAppendRewrite(t *testing.T) {
 		},
 		{
 			"drop first", `{"temperature":0.5, "model":"auto",` + messages + `}`,
-			wire.Edit{Drop: []string{"temperature", "top_p"}}, `{"model":"served",` + messages + `}`, "temperature",
+			wire.Edit{Drop: []string{"temperature", "top_p"}},
+			`{"model":"served",` + messages + `}`, "temperature",
 		},
 		{
 			"drop last", `{"model":"auto",` + messages + ` , "top_p" : 1 }`,
-			wire.Edit{Drop: []string{"temperature", "top_p"}}, `{"model":"served",` + messages + ` }`, "top_p",
+			wire.Edit{Drop: []string{"temperature", "top_p"}},
+			`{"model":"served",` + messages + ` }`, "top_p",
 		},
 		{
 			"drop the last two", `{"model":"auto",` + messages + `,"stop":["a"],"top_p":1}`,
-			wire.Edit{Drop: []string{"stop", "top_p"}}, `{"model":"served",` + messages + `}`, "stop,top_p",
+			wire.Edit{Drop: []string{"stop", "top_p"}},
+			`{"model":"served",` + messages + `}`, "stop,top_p",
 		},
 		{
 			"drop between and around", `{"stop":null,"logprobs":true,` + messages + `,"temperature":1,"model":"auto","top_p":1}`,
-			wire.Edit{Drop: []string{"stop", "logprobs", "temperature", "top_p"}}, `{` + messages + `,"model":"served"}`, "stop,logprobs,temperature,top_p",
+			wire.Edit{Drop: []string{"stop", "logprobs", "temperature", "top_p"}},
+			`{` + messages + `,"model":"served"}`, "stop,logprobs,temperature,top_p",
 		},
 		{
 			"drop by an escaped key", `{"model":"auto","\u0074op_p":1,` + messages + `}`,
-			wire.Edit{Drop: []string{"top_p"}}, `{"model":"served",` + messages + `}`, "top_p",
+			wire.Edit{Drop: []string{"top_p"}},
+			`{"model":"served",` + messages + `}`, "top_p",
 		},
 		{
 			"nested names stay", `{"model":"auto","x":{"top_p":1},` + messages + `}`,
-			wire.Edit{Drop: []string{"top_p"}}, `{"model":"served","x":{"top_p":1},` + messages + `}`, "",
+			wire.Edit{Drop: []string{"top_p"}},
+			`{"model":"served","x":{"top_p":1},` + messages + `}`, "",
 		},
 		{
 			"the model stays", `{"model":"auto",` + messages + `}`, wire.Edit{Drop: []string{"model"}}, `{"model":"served",` + messages + `}`, "",
 		},
 		{
 			"rename the cap", `{"model":"auto","max_tokens" : 5,` + messages + `}`,
-			wire.Edit{MaxTokensField: "max_completion_tokens"}, `{"model":"served","max_completion_tokens" : 5,` + messages + `}`, "",
+			wire.Edit{MaxTokensField: "max_completion_tokens"},
+			`{"model":"served","max_completion_tokens" : 5,` + messages + `}`, "",
 		},
 		{
 			"rename back", `{"model":"auto","max_completion_tokens":5,` + messages + `}`,
-			wire.Edit{MaxTokensField: "max_tokens"}, `{"model":"served","max_tokens":5,` + messages + `}`, "",
+			wire.Edit{MaxTokensField: "max_tokens"},
+			`{"model":"served","max_tokens":5,` + messages + `}`, "",
 		},
 		{
 			"right name already", `{"model":"auto","max_tokens":5,` + messages + `}`,
-			wire.Edit{MaxTokensField: "max_tokens"}, `{"model":"served","max_tokens":5,` + messages + `}`, "",
+			wire.Edit{MaxTokensField: "max_tokens"},
+			`{"model":"served","max_tokens":5,` + messages + `}`, "",
 		},
 		{
 			"either name will do", `{"model":"auto","max_tokens":5,"max_completion_tokens":6,` + messages + `}`,
-			wire.Edit{}, `{"model":"served","max_tokens":5,"max_completion_tokens":6,` + messages + `}`, "",
+			wire.Edit{},
+			`{"model":"served","max_tokens":5,"max_completion_tokens":6,` + messages + `}`, "",
 		},
 		{
 			"of two caps one is left", `{"model":"auto","max_tokens":5,"max_completion_tokens":6,` + messages + `}`,
-			wire.Edit{MaxTokensField: "max_tokens"}, `{"model":"served","max_tokens":6,` + messages + `}`, "",
+			wire.Edit{MaxTokensField: "max_tokens"},
+			`{"model":"served","max_tokens":6,` + messages + `}`, "",
 		},
 		{
 			"of two caps the later is superseded", `{"max_completion_tokens":6,"model":"auto",` + messages + `,"max_tokens":5}`,
-			wire.Edit{MaxTokensField: "max_completion_tokens"}, `{"max_completion_tokens":6,"model":"served",` + messages + `}`, "",
+			wire.Edit{MaxTokensField: "max_completion_tokens"},
+			`{"max_completion_tokens":6,"model":"served",` + messages + `}`, "",
 		},
 		{
 			"a null cap gives way", `{"model":"auto","max_completion_tokens":null,"max_tokens":5,` + messages + `}`,
-			wire.Edit{MaxTokensField: "max_completion_tokens"}, `{"model":"served","max_completion_tokens":5,` + messages + `}`, "",
+			wire.Edit{MaxTokensField: "max_completion_tokens"},
+			`{"model":"served","max_completion_tokens":5,` + messages + `}`, "",
 		},
 		{
 			"a cap that is renamed is not dropped", `{"model":"auto","max_tokens":5,` + messages + `}`,
-			wire.Edit{MaxTokensField: "max_completion_tokens", Drop: []string{"max_tokens"}}, `{"model":"served","max_completion_tokens":5,` + messages + `}`, "",
+			wire.Edit{MaxTokensField: "max_completion_tokens", Drop: []string{"max_tokens"}},
+			`{"model":"served","max_completion_tokens":5,` + messages + `}`, "",
 		},
 		{
 			"a cap may be dropped", `{"model":"auto","max_tokens":5,` + messages + `}`,
-			wire.Edit{Drop: []string{"max_tokens"}}, `{"model":"served",` + messages + `}`, "max_tokens",
+			wire.Edit{Drop: []string{"max_tokens"}},
+			`{"model":"served",` + messages + `}`, "max_tokens",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

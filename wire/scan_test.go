@@ -57,8 +57,10 @@ func TestScan(t *testing.T) {
 		{"both caps", `{"model":"auto","max_completion_tokens":7,"max_tokens":12,` + hi + `}`, with(func(f *facts) { f.OutputCap = 7 })},
 		{"a null cap gives way", `{"model":"auto","max_completion_tokens":null,"max_tokens":12,` + hi + `}`, with(func(f *facts) { f.OutputCap = 12 })},
 		{"huge cap", `{"model":"auto","max_tokens":99999999999999999999999,` + hi + `}`, with(func(f *facts) { f.OutputCap = math.MaxInt32 })},
-		{"schema", `{"model":"auto","response_format":{"type":"json_schema","json_schema":{}},` + hi + `}`,
-			with(func(f *facts) { f.Schema, f.TextLen = true, 4 })},
+		{
+			"schema", `{"model":"auto","response_format":{"type":"json_schema","json_schema":{}},` + hi + `}`,
+			with(func(f *facts) { f.Schema, f.TextLen = true, 4 }),
+		},
 		{"JSON mode is no schema", `{"model":"auto","response_format":{"type":"json_object"},` + hi + `}`, base},
 		{"unknown fields", `{"model":"auto","x":{"model":1,"messages":[]},"y":[[{}],1e5,-0.5E-7,true,null],` + hi + `}`, base},
 		{
@@ -103,8 +105,10 @@ func TestScan(t *testing.T) {
 				f.TextLen += len(`Adds.addrunold`) + len(`{"a": 1}`) + len(`{"type":"text"}`)
 			}),
 		},
-		{"characters", `{"model":"auto","messages":[{"role":"user","content":"\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00é😀\ud800x"}]}`,
-			with(func(f *facts) { f.User = "\"\\/\b\f\n\r\té😀é😀\uFFFDx"; f.TextLen = len(f.User) })},
+		{
+			"characters", `{"model":"auto","messages":[{"role":"user","content":"\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00é😀\ud800x"}]}`,
+			with(func(f *facts) { f.User = "\"\\/\b\f\n\r\té😀é😀\uFFFDx"; f.TextLen = len(f.User) }),
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -45,7 +45,7 @@ func newReloader(t *testing.T) (r *reloader, steps *[]string) {
 func TestReload(t *testing.T) {
 	t.Parallel()
 	r, steps := newReloader(t)
-	apply := func(content string, wantErr string) {
+	apply := func(content, wantErr string) {
 		t.Helper()
 		again, err := r.apply(t.Context(), []byte(content))
 		switch {

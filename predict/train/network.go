@@ -42,9 +42,11 @@ type mlp struct {
 }
 
 func newMLP(in, hidden, out int, dropout, decay float32, rng *rand.Rand) *mlp {
-	n := &mlp{in: in, hidden: hidden, out: out, dropout: dropout,
+	n := &mlp{
+		in: in, hidden: hidden, out: out, dropout: dropout,
 		lower: newAdam(hidden*(in+1), decay), upper: newAdam(out*(hidden+1), decay),
-		active: make([]float32, hidden), activity: make([]float32, hidden), back: make([]float32, hidden)}
+		active: make([]float32, hidden), activity: make([]float32, hidden), back: make([]float32, hidden),
+	}
 	for i := range hidden {
 		for j := range in {
 			n.lower.value[i*(in+1)+j] = float32(rng.NormFloat64() * math.Sqrt(2/float64(in)))
