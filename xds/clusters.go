@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -67,7 +68,7 @@ func (b *builder) addBackend(r *Resources, backend *router.Backend) error {
 		} else {
 			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
 			c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
-			c.LoadAssignment = loadAssignment(name, address)
+			c.LoadAssignment = withSubstitute(loadAssignment(name, address))
 		}
 		errs = append(errs, r.add(name, c))
 	}
@@ -127,6 +128,19 @@ func loadAssignment(cluster string, a envoy.Address) *endpointv3.ClusterLoadAssi
 			}},
 		}},
 	}
+}
+
+// withSubstitute adds an endpoint of lower priority that refuses connections:
+// nobody can listen on port 0. Envoy takes it while the name of the real one has
+// never resolved, and the attempt fails as one at a provider that is down, which
+// moves the request on. A cluster without any endpoint would end the request
+// with 503, whatever else there is in its chain.
+func withSubstitute(a *endpointv3.ClusterLoadAssignment) *endpointv3.ClusterLoadAssignment {
+	nowhere := envoy.Address{Host: "127.0.0.1", IP: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	substitute := loadAssignment(a.ClusterName, nowhere).Endpoints[0]
+	substitute.Priority = 1
+	a.Endpoints = append(a.Endpoints, substitute)
+	return a
 }
 
 // hostHeader is what auto_host_rewrite makes of a request's host.
