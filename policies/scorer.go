@@ -104,7 +104,7 @@ func (s *scorer) Version() string { return s.predictor.Version() }
 
 // Score implements router.Scorer.
 func (s *scorer) Score(req *router.Request, mode router.Mode, models []router.ModelIndex, out []router.Estimate) (rate float64) {
-	scratch := s.scratch.Get().(*scoreScratch) //nolint:errcheck // the pool holds nothing else
+	scratch := s.scratch.Get().(*scoreScratch)
 	scratch.input = inputOf(req)
 	n := len(models) // at most MaxSubset, which NewSnapshot guarantees
 	for i, m := range models {

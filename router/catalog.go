@@ -6,13 +6,13 @@ import (
 	"fmt"
 )
 
-// ModelIndex is a model's position in Snapshot.Models, BackendIndex a
-// backend's in Snapshot.Backends. Both are meaningful only within their
-// Snapshot.
-type (
-	ModelIndex   uint16
-	BackendIndex uint16
-)
+// ModelIndex is a model's position in Snapshot.Models, and has a meaning only
+// within that Snapshot.
+type ModelIndex uint16
+
+// BackendIndex is a backend's position in Snapshot.Backends, and has a meaning
+// only within that Snapshot.
+type BackendIndex uint16
 
 // Model is one catalog entry. Prices are US dollars per million tokens.
 type Model struct {

@@ -175,11 +175,11 @@ func (s *Snapshot) pick(backends []BackendIndex, hash uint64) int {
 	}
 	at := hash % total
 	for i, b := range backends {
-		if w := uint64(s.Backends[b].Weight); at < w {
+		w := uint64(s.Backends[b].Weight)
+		if at < w {
 			return i
-		} else {
-			at -= w
 		}
+		at -= w
 	}
 	return len(backends) - 1
 }

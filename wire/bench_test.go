@@ -87,17 +87,21 @@ func TestNoAllocs(t *testing.T) {
 	problem := &wire.Problem{Status: 400, Type: "t", Message: "é\n"}
 	var f wire.Facts
 	dst := make([]byte, 0, 64<<10)
+	var failed *wire.Problem
 	for name, run := range map[string]func(){
-		"scan":           func() { wire.Scan(body, &f) },
-		"scan escaped":   func() { wire.Scan(escaped, &f) },
-		"scan fields":    func() { wire.ScanFields(body, &f) },
-		"rewrite":        func() { wire.Scan(body, &f); dst = wire.AppendRewrite(dst[:0], body, &f, edit) },
+		"scan":           func() { failed = wire.Scan(body, &f) },
+		"scan escaped":   func() { failed = wire.Scan(escaped, &f) },
+		"scan fields":    func() { failed = wire.ScanFields(body, &f) },
+		"rewrite":        func() { failed = wire.Scan(body, &f); dst = wire.AppendRewrite(dst[:0], body, &f, edit) },
 		"rewrite body":   func() { dst, _ = wire.AppendRewriteBody(dst[:0], body, &f, edit) },
-		"append dropped": func() { wire.Scan(body, &f); dst = wire.AppendDropped(dst[:0], &f, edit) },
+		"append dropped": func() { failed = wire.Scan(body, &f); dst = wire.AppendDropped(dst[:0], &f, edit) },
 		"append error":   func() { dst = wire.AppendError(dst[:0], problem) },
 	} {
 		if n := testing.AllocsPerRun(100, run); n != 0 {
 			t.Errorf("%s: %v allocations a run", name, n)
+		}
+		if failed != nil {
+			t.Errorf("%s: %v", name, failed)
 		}
 	}
 }

@@ -365,7 +365,7 @@ func TestStreamOutlivesPerTryTimeout(t *testing.T) {
 	slow := newProvider(t, func(w http.ResponseWriter, r *http.Request) {
 		for range 8 {
 			fmt.Fprint(w, "data: x\n\n")
-			w.(http.Flusher).Flush() //nolint:errcheck // always one in net/http
+			w.(http.Flusher).Flush()
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-r.Context().Done():

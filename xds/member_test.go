@@ -35,7 +35,11 @@ func serveXDS(t *testing.T, c xds.Config) (*xds.Server, *grpc.ClientConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return s, conn
 }
 
@@ -141,7 +145,7 @@ func dnsPolicy(t *testing.T, models ...string) *xds.Resources {
 }
 
 // stage runs Stage in the background.
-func stage(t *testing.T, ctx context.Context, s *xds.Server, r *xds.Resources) chan error {
+func stage(ctx context.Context, t *testing.T, s *xds.Server, r *xds.Resources) chan error {
 	t.Helper()
 	result := make(chan error, 1)
 	go func() {

@@ -49,9 +49,7 @@ func (g *gate) open() {
 	g.mu.Lock()
 	g.addr, g.listener = l.Addr().String(), l
 	g.mu.Unlock()
-	g.wg.Add(1)
-	go func() {
-		defer g.wg.Done()
+	g.wg.Go(func() {
 		for {
 			in, err := l.Accept()
 			if err != nil {
@@ -69,7 +67,7 @@ func (g *gate) open() {
 			go g.copy(out, in)
 			go g.copy(in, out)
 		}
-	}()
+	})
 }
 
 func (g *gate) copy(dst, src net.Conn) {
@@ -121,8 +119,8 @@ func TestProcessorOutage(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, nil)
 	s := snapshot(t, twoBackends(p.address(), p.address(), nil))
-	real := startProcessor(t)
-	door := newGate(t, real.address())
+	wye := startProcessor(t)
+	door := newGate(t, wye.address())
 	g := startGateway(t, s, gatewayOptions{processor: door.addr})
 	request := plan{Deployment: "auto", SendAs: "a-sent", Clusters: []string{first(s, 0)}}
 	ask := func(want int, within time.Duration) {

@@ -68,9 +68,7 @@ func reloadUnderLoad(t *testing.T, sotw bool) {
 	var wg sync.WaitGroup
 	var requests atomic.Int64
 	for worker := range 4 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for ctx.Err() == nil {
 				s := inForce.Load()
 				d := s.Deployments[worker%2].Name
@@ -81,7 +79,7 @@ func reloadUnderLoad(t *testing.T, sotw bool) {
 				}
 				requests.Add(1)
 			}
-		}()
+		})
 	}
 	most := 0
 	for n := range 12 {
@@ -131,7 +129,7 @@ func TestStreamOutlivesItsCluster(t *testing.T) {
 	p := newProvider(t, func(w http.ResponseWriter, r *http.Request) {
 		for range 30 {
 			fmt.Fprint(w, "data: x\n\n")
-			w.(http.Flusher).Flush() //nolint:errcheck // always one in net/http
+			w.(http.Flusher).Flush()
 			select {
 			case <-time.After(50 * time.Millisecond):
 			case <-r.Context().Done():

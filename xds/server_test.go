@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +35,7 @@ func TestStageWaitsForEveryMember(t *testing.T) {
 		m.ack(m.receive(resourcev3.RouteType))
 		m.quiet()
 	}
-	result := stage(t, t.Context(), s, dnsPolicy(t, "a", "b"))
+	result := stage(t.Context(), t, s, dnsPolicy(t, "a", "b"))
 	for i, m := range members {
 		r := m.receive(resourcev3.ClusterType)
 		if got := names(r); len(got) != 2 || !strings.HasPrefix(got[0], "wye/fallback/b/") || !strings.HasPrefix(got[1], "wye/first/b/") || len(r.GetRemovedResources()) != 0 {
@@ -86,10 +85,10 @@ func TestRetire(t *testing.T) {
 	m.ack(m.receive(resourcev3.ClusterType))
 	m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.RouteType, ResourceNamesSubscribe: []string{"wye"}})
 	m.ack(m.receive(resourcev3.RouteType))
-	result := stage(t, t.Context(), s, dnsPolicy(t, "b"))
+	result := stage(t.Context(), t, s, dnsPolicy(t, "b"))
 	m.ack(m.receive(resourcev3.ClusterType))
 	routes := m.receive(resourcev3.RouteType)
-	if text := fmt.Sprint(routes.GetResources()[0].GetResource()); !strings.Contains(text, "deployment/d-a") || !strings.Contains(text, "deployment/d-b") {
+	if text := routes.GetResources()[0].GetResource().String(); !strings.Contains(text, "deployment/d-a") || !strings.Contains(text, "deployment/d-b") {
 		t.Errorf("staged routes %s", text)
 	}
 	m.ack(routes)
@@ -101,7 +100,7 @@ func TestRetire(t *testing.T) {
 	if took := time.Since(began); took < 100*time.Millisecond {
 		t.Errorf("withdrawn after %v", took)
 	}
-	if text := fmt.Sprint(routes.GetResources()[0].GetResource()); strings.Contains(text, "deployment/d-a") || !strings.Contains(text, "deployment/d-b") {
+	if text := routes.GetResources()[0].GetResource().String(); strings.Contains(text, "deployment/d-a") || !strings.Contains(text, "deployment/d-b") {
 		t.Errorf("routes after the grace: %s", text)
 	}
 	m.quiet()
@@ -128,7 +127,7 @@ func TestStageRefused(t *testing.T) {
 		m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType})
 		m.ack(m.receive(resourcev3.ClusterType))
 	}
-	result := stage(t, t.Context(), s, dnsPolicy(t, "b"))
+	result := stage(t.Context(), t, s, dnsPolicy(t, "b"))
 	good.ack(good.receive(resourcev3.ClusterType))
 	bad.nack(bad.receive(resourcev3.ClusterType), "no such filter")
 	err := done(t, result)
@@ -153,7 +152,7 @@ func TestStageRefused(t *testing.T) {
 		t.Errorf("counters %+v", c)
 	}
 	// The next one is not held against the member.
-	result = stage(t, t.Context(), s, dnsPolicy(t, "c"))
+	result = stage(t.Context(), t, s, dnsPolicy(t, "c"))
 	good.ack(good.receive(resourcev3.ClusterType))
 	bad.ack(bad.receive(resourcev3.ClusterType))
 	if err := done(t, result); err != nil {
@@ -180,17 +179,17 @@ func TestStageTimesOut(t *testing.T) {
 	m.ack(m.receive(resourcev3.ClusterType))
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	err := done(t, stage(t, ctx, s, dnsPolicy(t, "b")))
+	err := done(t, stage(ctx, t, s, dnsPolicy(t, "b")))
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"silent"`) {
 		t.Errorf("error %v", err)
 	}
 	if s.Published() != before {
 		t.Error("what was before is not restored")
 	}
-	result := stage(t, t.Context(), s, dnsPolicy(t, "c"))
+	result := stage(t.Context(), t, s, dnsPolicy(t, "c"))
 	pendingResult(t, result)
 	// Another publication waits its turn, and no longer than it is told to.
-	if err := done(t, stage(t, ctx, s, dnsPolicy(t, "d"))); !errors.Is(err, context.DeadlineExceeded) {
+	if err := done(t, stage(ctx, t, s, dnsPolicy(t, "d"))); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}
 	if err := m.stream.CloseSend(); err != nil {
@@ -251,7 +250,7 @@ func TestResumeAndUnknownTypes(t *testing.T) {
 	} else {
 		again.ack(r)
 	}
-	if err := done(t, stage(t, t.Context(), s, dnsPolicy(t, "a"))); err != nil {
+	if err := done(t, stage(t.Context(), t, s, dnsPolicy(t, "a"))); err != nil {
 		t.Error(err)
 	}
 	const unknown = "type.googleapis.com/wye.nothing.v1.Nothing"
@@ -262,7 +261,7 @@ func TestResumeAndUnknownTypes(t *testing.T) {
 		again.nack(r, "what is that?")
 	}
 	// A refusal of what nobody publishes stops nothing.
-	if err := done(t, stage(t, t.Context(), s, dnsPolicy(t, "a"))); err != nil {
+	if err := done(t, stage(t.Context(), t, s, dnsPolicy(t, "a"))); err != nil {
 		t.Error(err)
 	}
 	const short = "x"
@@ -307,7 +306,7 @@ func TestStateOfTheWorldRefusal(t *testing.T) {
 	}
 	send(&discoveryv3.DiscoveryRequest{VersionInfo: r.GetVersionInfo(), ResponseNonce: r.GetNonce()})
 	good := r.GetVersionInfo()
-	result := stage(t, t.Context(), s, dnsPolicy(t, "b"))
+	result := stage(t.Context(), t, s, dnsPolicy(t, "b"))
 	if r, err = stream.Recv(); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestEnvoySurvives(t *testing.T) {
 		for {
 			n, err := r.Body.Read(buffer)
 			body.Write(buffer[:n])
-			if err == io.EOF { //nolint:errorlint // as io.Reader has it
+			if err == io.EOF {
 				break
 			}
 			if err != nil {

@@ -3,6 +3,7 @@ package xds
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -19,8 +20,8 @@ func union(sets []*Resources) (*Resources, error) {
 		return sets[0], nil
 	}
 	u := newResources()
-	for i := len(sets) - 1; i >= 0; i-- {
-		for t, resources := range sets[i].byType {
+	for _, set := range slices.Backward(sets) {
+		for t, resources := range set.byType {
 			maps.Copy(u.byType[t], resources)
 		}
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,7 +54,7 @@ worth collecting.`,
 			if err != nil {
 				return err
 			}
-			examples, err := readGraded(bytes.NewReader(b))
+			examples, err := readGraded(b)
 			if err != nil {
 				return fmt.Errorf("%s: %w", outcomes, err)
 			}
@@ -117,36 +115,32 @@ func setHint(p *predict.Predictor, hint *predict.Hint, skills map[string]string)
 }
 
 // readGraded parses graded answers; an error names the line.
-func readGraded(r io.Reader) ([]predict.Example, error) {
+func readGraded(content []byte) ([]predict.Example, error) {
 	var examples []predict.Example
-	in := bufio.NewReader(r)
-	for line := 1; ; line++ {
-		text, readErr := in.ReadBytes('\n')
-		if readErr != nil && !errors.Is(readErr, io.EOF) {
-			return nil, readErr
+	line := 0
+	for text := range bytes.Lines(content) {
+		line++
+		if len(bytes.TrimSpace(text)) == 0 {
+			continue
 		}
-		if len(bytes.TrimSpace(text)) > 0 {
-			var g gradedPrompt
-			decoder := json.NewDecoder(bytes.NewReader(text))
-			decoder.DisallowUnknownFields()
-			if err := decoder.Decode(&g); err != nil {
-				return nil, fmt.Errorf("line %d: %w", line, err)
-			}
-			if g.Prompt == "" || g.Score == nil || *g.Score < 0 || *g.Score > 1 || g.OutputTokens < 0 {
-				return nil, fmt.Errorf("line %d: want a prompt, a score from 0 to 1 and output_tokens of at least 0", line)
-			}
-			examples = append(examples, predict.Example{
-				Input: predict.Input{
-					System: []byte(g.System), User: []byte(g.Prompt), Tools: []byte(g.Tools),
-					Bytes: len(g.System) + len(g.Prompt), Turns: 1, ToolCount: g.ToolCount,
-				},
-				Score: *g.Score, OutputTokens: g.OutputTokens,
-			})
+		var g gradedPrompt
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&g); err != nil {
+			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
-		if readErr != nil {
-			return examples, nil
+		if g.Prompt == "" || g.Score == nil || *g.Score < 0 || *g.Score > 1 || g.OutputTokens < 0 {
+			return nil, fmt.Errorf("line %d: want a prompt, a score from 0 to 1 and output_tokens of at least 0", line)
 		}
+		examples = append(examples, predict.Example{
+			Input: predict.Input{
+				System: []byte(g.System), User: []byte(g.Prompt), Tools: []byte(g.Tools),
+				Bytes: len(g.System) + len(g.Prompt), Turns: 1, ToolCount: g.ToolCount,
+			},
+			Score: *g.Score, OutputTokens: g.OutputTokens,
+		})
 	}
+	return examples, nil
 }
 
 func printCalibration(w io.Writer, r *predict.Report) error {

@@ -94,7 +94,7 @@ func TestCalibrateCommandRefuses(t *testing.T) {
 
 func TestReadGraded(t *testing.T) {
 	t.Parallel()
-	got, err := readGraded(strings.NewReader("{\"prompt\":\"a\",\"score\":0}\n\n  \n{\"prompt\":\"b\",\"system\":\"s\",\"score\":0.5,\"tools\":\"t\",\"tool_count\":2,\"output_tokens\":7}"))
+	got, err := readGraded([]byte("{\"prompt\":\"a\",\"score\":0}\n\n  \n{\"prompt\":\"b\",\"system\":\"s\",\"score\":0.5,\"tools\":\"t\",\"tool_count\":2,\"output_tokens\":7}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestReadGraded(t *testing.T) {
 		{`{"prompt":"a","score":1,"output_tokens":-2}`, "line 1"},
 		{`{"prompt":"a","score":1,"grade":2}`, "grade"},
 	} {
-		if _, err := readGraded(strings.NewReader(c.text)); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, err := readGraded([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: error %v does not say %q", c.text, err, c.says)
 		}
 	}
@@ -124,7 +124,7 @@ func FuzzReadGraded(f *testing.F) {
 	f.Add([]byte(`{"prompt":"a","score":0.5}`))
 	f.Add([]byte("{\"prompt\":\"a\",\"score\":1}\n{}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		examples, err := readGraded(bytes.NewReader(b))
+		examples, err := readGraded(b)
 		if err != nil {
 			return
 		}

@@ -211,17 +211,17 @@ func (d *Data) graded(p *Pool, rows []int) *Graded {
 	for _, i := range rows {
 		score := make([]float64, len(p.Models))
 		tokens := make([]float64, len(p.Models))
-		any := false
+		graded := false
 		for k := range score {
 			score[k], tokens[k] = math.NaN(), math.NaN()
 		}
 		for _, o := range d.Outcomes[i] {
 			if k, ok := column[o.Model]; ok {
 				score[k], tokens[k] = o.Score, o.Tokens
-				any = true
+				graded = true
 			}
 		}
-		if any {
+		if graded {
 			g.Prompts = append(g.Prompts, &d.Prompts[i])
 			g.Score, g.Tokens = append(g.Score, score...), append(g.Tokens, tokens...)
 		}

@@ -46,7 +46,7 @@ func (p *Pool) robustness(f *figures, e Estimator, plain *estimates, bands route
 		row := &rows[v]
 		row.Perturbation = perturbations[v].name
 		f.add(func(weights, out []float64) {
-			var n, changed, ties, clear, clearChanged float64
+			var n, changed, ties, sure, sureChanged float64
 			for i, w := range weights {
 				n += w
 				moved := w
@@ -57,12 +57,12 @@ func (p *Pool) robustness(f *figures, e Estimator, plain *estimates, bands route
 				if tie[i] {
 					ties += w
 				} else {
-					clear += w
-					clearChanged += moved
+					sure += w
+					sureChanged += moved
 				}
 			}
 			was, is := beforeTrace.mean(weights), afterTrace.mean(weights)
-			out[0], out[1], out[2] = changed/n, ties/n, ratio(clearChanged, clear)
+			out[0], out[1], out[2] = changed/n, ties/n, ratio(sureChanged, sure)
 			out[3], out[4] = is.Quality-was.Quality, ratio(is.Cost-was.Cost, was.Cost)
 		}, &row.Changed, &row.NearTies, &row.Clear, &row.Quality, &row.Cost)
 	}

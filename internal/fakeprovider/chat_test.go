@@ -195,7 +195,7 @@ func TestPromptCache(t *testing.T) {
 	t.Parallel()
 	s := start(t, fakeprovider.Config{})
 	cached := func(prompt string) (cached, prompted int64) {
-		status, _, answer := post(t, s, fmt.Sprintf(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"%s"}]}]}`, prompt))
+		status, _, answer := post(t, s, fmt.Sprintf(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":%q}]}]}`, prompt))
 		if status != 200 {
 			t.Fatal(answer)
 		}

@@ -178,13 +178,14 @@ func (r *run) meanLengths(order []int) []float32 {
 	var allSum, all float64
 	for _, i := range order {
 		for _, o := range r.answers[i] {
-			if o.Tokens > 0 {
-				l := math.Log(float64(o.Tokens))
-				sum[o.Model] += l
-				n[o.Model]++
-				allSum += l
-				all++
+			if o.Tokens <= 0 {
+				continue
 			}
+			l := math.Log(float64(o.Tokens))
+			sum[o.Model] += l
+			n[o.Model]++
+			allSum += l
+			all++
 		}
 	}
 	mean := math.Log(256)
