@@ -134,7 +134,7 @@ func TestSuite(t *testing.T) {
 		}
 	})
 	s := suite{
-		workloads: []workload{{"a", 2048, 1}, {"b", 4096, 2}}, rounds: 2, duration: 30 * time.Millisecond,
+		workloads: []workload{{"a", 2048, 1}, {"b", 4096, 2}}, rounds: 2, duration: 300 * time.Millisecond,
 		random: rand.New(rand.NewPCG(1, 1)), progress: func(string, ...any) {},
 	}
 	good := variant{name: "good", addr: up.addr, envoy: os.Getpid(), model: func(got string) bool { return got == deployment }}

@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if o.short {
-		o.rounds, o.seconds, o.warmup = 1, 0.2, 0
+		o.rounds, o.seconds, o.warmup = 1, 0.5, 0
 	}
 	if o.rounds < 1 || o.seconds <= 0 || o.warmup < 0 || o.concurrency < 1 {
 		return errors.New("rounds, seconds and concurrency must be positive, warmup must not be negative")

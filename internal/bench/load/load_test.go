@@ -54,7 +54,7 @@ func TestRunCounts(t *testing.T) {
 			var edges []bool
 			got, err := load.Run(t.Context(), load.Config{
 				Addr: addr, Request: []byte(request), Clients: 3,
-				Warmup: 20 * time.Millisecond, Duration: 200 * time.Millisecond,
+				Warmup: 20 * time.Millisecond, Duration: 400 * time.Millisecond,
 				OnMeasure: func(start bool) { edges = append(edges, start) },
 			})
 			if err != nil {
@@ -107,7 +107,7 @@ func TestRunCountsFailures(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			got, err := load.Run(t.Context(), load.Config{
-				Addr: test.addr, Request: []byte(request), Clients: 1, Duration: 100 * time.Millisecond,
+				Addr: test.addr, Request: []byte(request), Clients: 1, Duration: 300 * time.Millisecond,
 			})
 			if err != nil {
 				t.Fatal(err)
