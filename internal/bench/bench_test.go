@@ -38,6 +38,7 @@ func TestFlags(t *testing.T) {
 		"no rounds":       {[]string{"-rounds", "0"}, "positive"},
 		"no time":         {[]string{"-seconds", "0"}, "positive"},
 		"no workers":      {[]string{"-concurrency", "0"}, "positive"},
+		"no workload":     {[]string{"-workload", "3 KB"}, "3 KB"},
 		"negative warmup": {[]string{"-warmup", "-1"}, "negative"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,6 +44,7 @@ type options struct {
 	seed        uint64
 	short       bool
 	wye         string
+	workload    string
 	jsonPath    string
 }
 
@@ -56,6 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the order of the variants")
 	flags.BoolVar(&o.short, "short", false, "one brief round: proves that every variant answers, measures nothing")
 	flags.StringVar(&o.wye, "wye", "bin/wye", "the binary to measure")
+	flags.StringVar(&o.workload, "workload", "", "measure only the workloads whose name contains this")
 	flags.StringVar(&o.jsonPath, "json", "", "also write the report and all samples to this file")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -69,10 +73,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if o.rounds < 1 || o.seconds <= 0 || o.warmup < 0 || o.concurrency < 1 {
 		return errors.New("rounds, seconds and concurrency must be positive, warmup must not be negative")
 	}
-	return o.bench(ctx, stdout, stderr)
+	chosen := slices.DeleteFunc(slices.Clone(workloads), func(w workload) bool { return !strings.Contains(w.name, o.workload) })
+	if len(chosen) == 0 {
+		return fmt.Errorf("no workload is called %q", o.workload)
+	}
+	return o.bench(ctx, chosen, stdout, stderr)
 }
 
-func (o *options) bench(ctx context.Context, stdout, stderr io.Writer) (err error) {
+func (o *options) bench(ctx context.Context, workloads []workload, stdout, stderr io.Writer) (err error) {
 	machine := describeMachine()
 	s, err := setUp(ctx, o)
 	if err != nil {
