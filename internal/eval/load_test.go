@@ -99,7 +99,8 @@ func TestLoad(t *testing.T) {
 		Prices: map[string]eval.Price{"z": {Input: 1, Output: 2, From: "L"}, "q": {Input: 3, Output: 4, From: "RA"}},
 		Outcomes: [][]eval.Outcome{
 			{{Model: 1, Score: 0.5, Tokens: 10, Cost: 0.25}, {Model: 0, Score: 1, Tokens: nan, Cost: nan}},
-			{{Model: 1, Score: 0, Tokens: nan, Cost: nan}}, nil, nil, nil,
+			{{Model: 1, Score: 0, Tokens: nan, Cost: nan}},
+			nil, nil, nil,
 		},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); diff != "" {
