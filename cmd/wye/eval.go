@@ -55,7 +55,7 @@ same data, predictor and flags give the same report.`,
 	flags.StringVar(&f.predictor, "predictor", "", "weights file (default: the built-in weights)")
 	flags.StringSliceVar(&f.models, "models", nil, "the only candidates, separated by commas (default: all)")
 	flags.IntVar(&f.calibrate, "calibrate", 0, "graded prompts a pool on which every candidate is calibrated")
-	flags.Float64Var(&f.bands.Balanced, "balanced-band", 0.015, "band of the balanced mode, as a share of the best predicted quality")
+	flags.Float64Var(&f.bands.Balanced, "balanced-band", 0.015, "average quality that the balanced mode may lose, as a share of the best single model's")
 	flags.Float64Var(&f.bands.Cost, "cost-band", 0.055, "band of the cost mode, likewise")
 	flags.IntVar(&f.rounds, "rounds", 1000, "bootstrap resamples")
 	flags.Uint64Var(&f.seed, "seed", 1, "seed of resampling, calibration draws and perturbations")
