@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -72,7 +73,7 @@ func (s *suite) run(ctx context.Context, variants []variant) ([]report.Sample, e
 	for round := range s.rounds {
 		for _, w := range s.workloads {
 			for _, i := range s.random.Perm(len(variants)) {
-				sample, err := s.one(ctx, &w, &variants[i])
+				sample, err := s.sample(ctx, &w, &variants[i])
 				if err != nil {
 					return nil, fmt.Errorf("round %d, %s, %s: %w", round+1, w.name, variants[i].name, err)
 				}
@@ -86,12 +87,28 @@ func (s *suite) run(ctx context.Context, variants []variant) ([]report.Sample, e
 	return samples, nil
 }
 
-func (s *suite) one(ctx context.Context, w *workload, v *variant) (report.Sample, error) {
+// errSilent says that a sample was too short for a single response.
+var errSilent = errors.New("no response")
+
+// sample takes one sample, and a longer one when the machine was too busy for a
+// single response.
+func (s *suite) sample(ctx context.Context, w *workload, v *variant) (report.Sample, error) {
+	duration := s.duration
+	for {
+		sample, err := s.one(ctx, w, v, duration)
+		if !errors.Is(err, errSilent) || duration > 10*time.Second {
+			return sample, err
+		}
+		duration *= 2
+	}
+}
+
+func (s *suite) one(ctx context.Context, w *workload, v *variant, duration time.Duration) (report.Sample, error) {
 	var envoyCPU, processorCPU time.Duration
 	var cpuErr error
 	result, err := load.Run(ctx, load.Config{
 		Addr: v.addr, Request: request(v.addr, body(w.bytes)), Clients: w.clients,
-		Warmup: s.warmup, Duration: s.duration,
+		Warmup: s.warmup, Duration: duration,
 		OnMeasure: func(start bool) {
 			count := func(pid int, into *time.Duration) {
 				used, err := cputime.Of(pid)
@@ -120,7 +137,7 @@ func (s *suite) one(ctx context.Context, w *workload, v *variant) (report.Sample
 	}
 	n := len(result.Latencies)
 	if n == 0 {
-		return report.Sample{}, fmt.Errorf("no response in %v", s.duration)
+		return report.Sample{}, fmt.Errorf("%w in %v", errSilent, duration)
 	}
 	return report.Sample{
 		Workload: w.name, Variant: v.name, Requests: n,
