@@ -82,7 +82,17 @@ func TestEnvoySurvives(t *testing.T) {
 			}
 		})
 	}
+	served := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return statuses[http.StatusOK]
+	}
 	for range 8 {
+		// Each cut must hit traffic: a busy machine takes its time to recover.
+		before := served()
+		for deadline := time.Now().Add(15 * time.Second); served() == before && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+		}
 		time.Sleep(300 * time.Millisecond)
 		door.kill()
 		time.Sleep(50 * time.Millisecond)
