@@ -30,8 +30,9 @@ type Config struct {
 	// deployment that sets no bound itself. DefaultMaxBodyBytes.
 	MaxBodyBytes int
 	// MaxInflightBytes bounds the body bytes that all streams hold together; a
-	// request beyond it is refused with 503. While one is rewritten it takes
-	// about twice its size. DefaultMaxInflightBytes.
+	// request beyond it is refused with 503. A body counts with the memory made
+	// for it, up to twice what has arrived; its rewritten copy does not count.
+	// DefaultMaxInflightBytes.
 	MaxInflightBytes int
 	// IdleTimeout is how long a stream may wait for its next message. Slow
 	// clients are legitimate, silent ones are refused with 408.

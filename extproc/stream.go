@@ -224,18 +224,38 @@ func (st *stream) takeBody(chunk []byte) *wire.Problem {
 	if len(chunk) == 0 {
 		return nil
 	}
-	if st.body == nil {
-		// Memory follows what arrived, not what content-length announces.
-		st.body = st.server.buffers.Get(max(len(chunk), min(st.facts.contentLength, pregrow)))
-		*st.body = (*st.body)[:0]
-	}
-	if len(*st.body)+len(chunk) > st.limit {
+	need := len(st.bytes()) + len(chunk)
+	if need > st.limit {
 		return tooLarge(st.limit)
 	}
-	if err := st.reserve(len(chunk)); err != nil {
-		return errOverloaded
+	if need > st.reserved {
+		if err := st.grow(need); err != nil {
+			return errOverloaded
+		}
 	}
 	*st.body = append(*st.body, chunk...)
+	return nil
+}
+
+// grow makes room for a body of need bytes and takes it from the budget.
+func (st *stream) grow(need int) error {
+	// Memory follows what arrived, not what content-length announces: it at most
+	// doubles, up to the announced size, which it then meets exactly.
+	bound := st.limit
+	if n := st.facts.contentLength; n >= need {
+		bound = n
+	}
+	size := max(need, min(bound, max(2*st.reserved, pregrow)))
+	if err := st.reserve(size - st.reserved); err != nil {
+		return err
+	}
+	old := st.body
+	st.body = st.server.buffers.Get(size)
+	*st.body = (*st.body)[:0]
+	if old != nil {
+		*st.body = append(*st.body, *old...)
+		st.server.buffers.Put(old)
+	}
 	return nil
 }
 

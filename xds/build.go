@@ -32,11 +32,15 @@ type Options struct {
 	// ConnectTimeout bounds the connection to a backend, TLS included.
 	// DefaultConnectTimeout.
 	ConnectTimeout time.Duration
+	// RequestTimeout bounds the arrival of a whole request, so that nobody holds
+	// memory by sending slowly. DefaultRequestTimeout.
+	RequestTimeout time.Duration
 }
 
 // The defaults of Options and of a deployment that sets no bound.
 const (
 	DefaultConnectTimeout = 3 * time.Second
+	DefaultRequestTimeout = time.Minute
 	DefaultMaxBodyBytes   = 16 << 20
 )
 
@@ -86,6 +90,7 @@ func Build(s *router.Snapshot, o Options) (*Resources, error) {
 		o.ReadFile = os.ReadFile
 	}
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, DefaultConnectTimeout)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, DefaultRequestTimeout)
 	b := &builder{snapshot: s, options: o, credentialHeaders: credentialHeaders(s), bundles: make(map[string]string)}
 	var errs []error
 	listen, err := envoy.ParseAddress(o.Listen)

@@ -108,7 +108,7 @@ func goldenPolicies() map[string]struct {
 					{Name: "mars", Zone: "mars", Subset: []router.ModelIndex{0}},
 				},
 			},
-			options: xds.Options{Listen: "unix:/run/wye/listen.sock", ExtProc: "127.0.0.1:9000"},
+			options: xds.Options{Listen: "unix:/run/wye/listen.sock", ExtProc: "127.0.0.1:9000", RequestTimeout: 20 * time.Second},
 		},
 	}
 }

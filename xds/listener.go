@@ -38,6 +38,7 @@ func (b *builder) listener(a envoy.Address) *listenerv3.Listener {
 		NormalizePath:                wrapperspb.Bool(true),
 		MergeSlashes:                 true,
 		RequestHeadersTimeout:        durationpb.New(10 * time.Second),
+		RequestTimeout:               durationpb.New(b.options.RequestTimeout),
 		// Applies until a deployment's route is known, that is, to clients that
 		// stop in the middle of a body.
 		StreamIdleTimeout: durationpb.New(time.Minute),

@@ -37,6 +37,8 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"up", "--grace", "soon"}, exitUsage},
 		{[]string{"up", "--log-level", "loud"}, exitUsage},
 		{[]string{"up", "--log-format", "xml"}, exitUsage},
+		{[]string{"up", "--max-inflight-bytes", "0"}, exitUsage},
+		{[]string{"serve", "--request-timeout", "0s"}, exitUsage},
 		{[]string{"check"}, exitUsage},
 		{[]string{"check", "a", "b"}, exitUsage},
 		{[]string{"check", "/does/not/exist"}, exitFailed},

@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wye/extproc"
 	"wye/internal/sidecar"
+	"wye/xds"
 )
 
 // Default addresses.
@@ -42,6 +44,9 @@ the requests under way and exits with 0.`,
 			if err != nil {
 				return err
 			}
+			if err := checkLimits(&c); err != nil {
+				return err
+			}
 			c.Logger, c.Version = log, wyeVersion()
 			s, err := sidecar.Start(cmd.Context(), c)
 			if err != nil {
@@ -71,7 +76,25 @@ the requests under way and exits with 0.`,
 	cmd.Flags().StringVar(&c.ADS, "ads", defaultADS, "`address` of the ADS server")
 	cmd.Flags().StringVar(&c.Admin, "admin", defaultAdmin, "`address` of the admin page: health, metrics, policy state (empty: none)")
 	cmd.Flags().DurationVar(&c.Grace, "grace", 0, "how `long` Envoy keeps what a new policy no longer has (default 15s)")
+	addLimitFlags(cmd, &c)
 	cmd.Flags().DurationVar(&delay, "drain-delay", 5*time.Second, "how `long` to go on after SIGTERM, for Envoy to stop first")
 	logs.add(cmd)
 	return cmd
+}
+
+// addLimitFlags adds the flags that bound what clients can hold.
+func addLimitFlags(cmd *cobra.Command, c *sidecar.Config) {
+	cmd.Flags().IntVar(&c.MaxInflightBytes, "max-inflight-bytes", extproc.DefaultMaxInflightBytes, "`bytes` that all request bodies together may hold")
+	cmd.Flags().DurationVar(&c.RequestTimeout, "request-timeout", xds.DefaultRequestTimeout, "how `long` a request may take to arrive")
+}
+
+// checkLimits refuses what those flags cannot mean.
+func checkLimits(c *sidecar.Config) error {
+	switch {
+	case c.MaxInflightBytes <= 0:
+		return usageError{errors.New("--max-inflight-bytes must be above 0")}
+	case c.RequestTimeout <= 0:
+		return usageError{errors.New("--request-timeout must be above 0")}
+	}
+	return nil
 }

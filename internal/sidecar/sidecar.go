@@ -34,6 +34,10 @@ type Config struct {
 	// Grace is how long Envoys keep what a new policy no longer has; see
 	// xds.Config. Zero is its default.
 	Grace time.Duration
+	// MaxInflightBytes bounds the request bodies held together, RequestTimeout
+	// the arrival of one; see extproc.Config and xds.Options. Zero is the default.
+	MaxInflightBytes int
+	RequestTimeout   time.Duration
 	// Redirect, unless nil, is called with each policy before it is compiled
 	// and returns the address that stands in for each backend's.
 	Redirect func(*policies.Policy) (address func(backend string) (addr string, plaintext bool), err error)
@@ -127,6 +131,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	})
 	s.extproc = extproc.New(extproc.Config{
 		Router: s.router, Logger: c.Logger, Observer: observe(metrics.Observer(), c.Observe),
+		MaxInflightBytes: c.MaxInflightBytes,
 	})
 	s.adsGRPC = grpc.NewServer(
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),
@@ -208,7 +213,9 @@ func (s *Sidecar) compile(content []byte) (*router.Snapshot, error) {
 
 // stage is the second half: from a snapshot to what every Envoy has taken.
 func (s *Sidecar) stage(ctx context.Context, snapshot *router.Snapshot) (func(), error) {
-	resources, err := xds.Build(snapshot, xds.Options{Listen: s.config.Listen, ExtProc: s.addresses.ExtProc})
+	resources, err := xds.Build(snapshot, xds.Options{
+		Listen: s.config.Listen, ExtProc: s.addresses.ExtProc, RequestTimeout: s.config.RequestTimeout,
+	})
 	if err != nil {
 		return nil, err
 	}
