@@ -21,7 +21,8 @@ const (
 // Config is what a Server needs. Only Router is required; a zero field has the
 // default named beside it.
 type Config struct {
-	// Router holds the snapshot; a stream pins it when its headers arrive.
+	// Router holds the snapshot. A request is decided under the one in force
+	// when its body is complete; the one at its headers only bounds the body.
 	Router *router.Router
 	// Logger hears of panics and of nothing else: an error that a client is
 	// told about is the Observer's to count. The zero Logger is silent.

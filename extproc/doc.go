@@ -1,6 +1,6 @@
 // Package extproc is the gRPC server that Envoy's ext_proc filter asks about
 // every request. One stream is one request: the server collects the headers and
-// the body, has a pinned router.Snapshot decide, and answers once, with the
+// the body, has the router.Snapshot in force decide, and answers once, with the
 // rewritten body, the chain of clusters as dynamic metadata, or an error in the
 // client's own protocol. The same service also rewrites a body for the model of
 // a fallback cluster, where Envoy calls it per attempt.

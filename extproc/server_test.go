@@ -226,15 +226,16 @@ func zstandard(t testing.TB, s string) string {
 	return string(e.EncodeAll([]byte(s), nil))
 }
 
-// A request keeps the policy that was in force when it began.
-func TestSnapshotPinned(t *testing.T) {
+// A request is decided under the policy in force when its body is complete: what
+// an older one alone has may be gone from Envoy by then.
+func TestSwapWhileBodyArrives(t *testing.T) {
 	t.Parallel()
 	var r router.Router
 	r.Swap(testSnapshot(t, "old"))
-	// An id is asked for when the snapshot has been pinned.
-	pinned := make(chan struct{}, 8)
+	// An id is asked for when the headers are read.
+	begun := make(chan struct{}, 8)
 	_, conn := start(t, extproc.Config{Router: &r, AppendID: func(dst []byte) []byte {
-		pinned <- struct{}{}
+		begun <- struct{}{}
 		return append(dst, '1')
 	}})
 	stream, err := extprocv3.NewExternalProcessorClient(conn).Process(t.Context())
@@ -248,7 +249,7 @@ func TestSnapshotPinned(t *testing.T) {
 		}
 	}
 	send(chat(len(question)))
-	<-pinned
+	<-begun
 	r.Swap(testSnapshot(t, "new"))
 	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
 	if policy := policyOf(readRouted(t, got, err).Metadata); policy != "new" {
@@ -259,8 +260,8 @@ func TestSnapshotPinned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if policy := policyOf(m.GetDynamicMetadata().AsMap()); policy != "old" {
-		t.Errorf("policy %v for a request that began before the swap", policy)
+	if policy := policyOf(m.GetDynamicMetadata().AsMap()); policy != "new" {
+		t.Errorf("policy %v for a request whose body arrived after the swap", policy)
 	}
 }
 
