@@ -4,5 +4,7 @@ package envoy
 
 import "syscall"
 
-// dieWithParent does nothing: only Linux can tie a process to its parent.
-func dieWithParent() *syscall.SysProcAttr { return nil }
+// processAttributes gives the process a group of its own, so that a Ctrl-C at
+// the terminal reaches the parent alone, which ends the process in order. Only
+// Linux can also tie a process to its parent's life.
+func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -93,7 +93,7 @@ func launch(o RunOptions) (*Process, error) {
 	}
 	p.cmd = exec.Command(o.Binary, append(args, o.Args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.SysProcAttr = dieWithParent()
+	p.cmd.SysProcAttr = processAttributes()
 	p.cmd.WaitDelay = time.Second
 	started := make(chan error)
 	go func() {

@@ -112,6 +112,20 @@ func fetch(url string) (string, error) {
 	return string(b), err
 }
 
+// A Ctrl-C goes to a terminal's foreground process group, of which the process
+// must not be a part: Stop lets requests finish, SIGINT does not.
+func TestProcessGroup(t *testing.T) {
+	t.Parallel()
+	p := start(t, envoy.RunOptions{Binary: binary(t), Bootstrap: proxy(t, loopback(), "127.0.0.1:1")})
+	group, err := syscall.Getpgid(p.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if group != p.PID() {
+		t.Errorf("envoy %d is in process group %d, want its own", p.PID(), group)
+	}
+}
+
 // Stop lets what is under way finish and takes nothing new.
 func TestStopDrains(t *testing.T) {
 	t.Parallel()
