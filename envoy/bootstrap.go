@@ -108,7 +108,12 @@ func adsConfig(stateOfTheWorld bool) object {
 	}
 	return object{
 		"api_type": api, "transport_api_version": "V3", "set_node_on_first_message_only": true,
-		"grpc_services": []any{object{"envoy_grpc": object{"cluster_name": ADSCluster}}},
+		"grpc_services": []any{object{"envoy_grpc": object{
+			"cluster_name": ADSCluster,
+			// Envoy's own wait grows to half a minute, over which a Wye that came
+			// back would name clusters that Envoy has not heard of.
+			"retry_policy": object{"retry_back_off": object{"base_interval": "0.1s", "max_interval": "1s"}},
+		}}},
 	}
 }
 
