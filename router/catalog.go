@@ -53,7 +53,9 @@ func (p *Price) Cost(inputTokens, cachedTokens, outputTokens float64) float64 {
 		}
 		in, out = p.LongContextInput, p.LongContextOutput
 	}
-	return ((inputTokens-cachedTokens)*in + cachedTokens*cached + outputTokens*out) / 1e6
+	// The conversions forbid fused multiply-adds, whose rounding differs between
+	// processors.
+	return (float64((inputTokens-cachedTokens)*in) + float64(cachedTokens*cached) + float64(outputTokens*out)) / 1e6
 }
 
 // Parameters says how a request must change for this model.

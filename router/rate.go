@@ -13,11 +13,14 @@ type Sample struct {
 // outweighs a certain good answer ten thousand times over.
 const maxRate = 1e8
 
+// minRate is the lowest above 0 that is looked at.
+const minRate = 1e-6
+
 // CalibrateRate turns a band into a rate. The selection rule is the Lagrangian
 // of "spend as little as possible while the average quality stays above a
 // floor"; this finds the multiplier. A band around each prompt's own best was
 // measured beside it and lost wherever costs vary from prompt to prompt
-// (docs/adr, docs/evaluation.md).
+// (docs/adr/0010-quality-less-cost.md, docs/evaluation.md).
 //
 // It returns the highest rate at which the estimates promise, on average over
 // the samples, what keeps the true quality within band of the best single
@@ -42,7 +45,8 @@ func CalibrateRate(samples []Sample, band float64) float64 {
 		}
 		return sum
 	}
-	floor := single*(1-lossShare*band) + gainShare*(total(0)-single)
+	// The conversions forbid fused multiply-adds, as in net.
+	floor := float64(single*(1-float64(lossShare*band))) + float64(gainShare*(total(0)-single))
 	holds := func(rate float64) bool { return total(rate) >= floor }
 	if holds(maxRate) {
 		return maxRate
@@ -50,21 +54,23 @@ func CalibrateRate(samples []Sample, band float64) float64 {
 	if !holds(0) {
 		return 0 // rounding alone: at rate 0 each prompt has its best model
 	}
-	// Average quality falls as the rate rises, so bisection finds the edge. On
-	// a logarithmic scale, because rates span what a call costs: from thousands
-	// of calls a dollar to a few.
-	low, high := -6*math.Ln10, math.Log(maxRate)
-	if !holds(math.Exp(low)) {
+	if !holds(minRate) {
 		return 0
 	}
-	for range 60 {
-		if middle := (low + high) / 2; holds(math.Exp(middle)) {
+	// Average quality falls as the rate rises, so bisection finds the edge. It
+	// halves the numbers' bits, which order as the numbers do: a logarithmic
+	// scale, because rates span what a call costs, from thousands of calls a
+	// dollar to a few, and one without math.Exp, whose last digits differ between
+	// processors.
+	low, high := math.Float64bits(minRate), math.Float64bits(maxRate)
+	for high-low > 1 {
+		if middle := low + (high-low)/2; holds(math.Float64frombits(middle)) {
 			low = middle
 		} else {
 			high = middle
 		}
 	}
-	return math.Exp(low)
+	return math.Float64frombits(low)
 }
 
 // Whoever picks the best of several estimates also picks the luckiest errors, so

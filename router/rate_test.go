@@ -98,3 +98,15 @@ func TestCalibrateRateKeepsItsFloor(t *testing.T) {
 		}
 	}
 }
+
+// The rate is the very last number at which the floor holds, so that it is the
+// same on every processor.
+func TestCalibrateRateIsExact(t *testing.T) {
+	t.Parallel()
+	for _, edge := range []float64{0.5, 0.25, 2} {
+		samples := []router.Sample{{Quality: []float64{0.25, 0.75}, Cost: []float64{0, 0.5 / edge}}}
+		if want, got := math.Nextafter(edge, 0), router.CalibrateRate(samples, 0); got != want {
+			t.Errorf("rate %b, want %b", got, want)
+		}
+	}
+}
