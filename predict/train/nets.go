@@ -178,7 +178,7 @@ func (r *run) meanLengths(order []int) []float32 {
 	var allSum, all float64
 	for _, i := range order {
 		for _, o := range r.answers[i] {
-			if o.Tokens <= 0 {
+			if math.IsNaN(float64(o.Tokens)) || o.Tokens <= 0 {
 				continue
 			}
 			l := math.Log(float64(o.Tokens))

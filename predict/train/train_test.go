@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,7 +66,11 @@ func fixture(tb testing.TB, n int) string {
 					score = 1
 				}
 				tokens := task.tokens + rng.IntN(20)
-				fmt.Fprintf(&outcomes, "%s,%s,%d,%d,%g,1,\n", id, model, score, tokens, float64(tokens)*1e-6)
+				length := strconv.Itoa(tokens)
+				if rng.IntN(10) == 0 {
+					length = "" // many sources do not know
+				}
+				fmt.Fprintf(&outcomes, "%s,%s,%d,%s,%g,1,\n", id, model, score, length, float64(tokens)*1e-6)
 			}
 		}
 	}
