@@ -120,7 +120,24 @@ func Build(s *router.Snapshot, o Options) (*Resources, error) {
 		return nil, err
 	}
 	r.Warnings = b.warnings()
+	r.Grace = grace(s)
 	return r, nil
+}
+
+// grace is the latest start of an attempt after its request's decision under s,
+// and DefaultGrace for all that lies between.
+func grace(s *router.Snapshot) time.Duration {
+	var latest time.Duration
+	for i := range s.Deployments {
+		d := &s.Deployments[i]
+		perTry := cmp.Or(d.PerTryTimeout, d.Timeout)
+		last := time.Duration(max(d.MaxAttempts-1, 0)) * perTry
+		if d.Timeout > 0 {
+			last = min(last, d.Timeout)
+		}
+		latest = max(latest, last)
+	}
+	return latest + DefaultGrace
 }
 
 // credentialHeaders lists every header that a key travels in under s, and those

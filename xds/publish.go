@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func (s *Server) Stage(ctx context.Context, r *Resources) (*Staged, error) {
 
 // Retire says that everything older than the staged resources may go: the caller
 // has swapped, and no new request is decided under the old policy. It does not
-// wait: the old resources go after the server's grace.
+// wait: the old resources go after their grace.
 func (p *Staged) Retire() {
 	s := p.server
 	s.mu.Lock()
@@ -62,7 +63,7 @@ func (p *Staged) Retire() {
 	older := false
 	for _, g := range s.generations {
 		if older && g.expires.IsZero() {
-			g.expires = time.Now().Add(s.grace)
+			g.expires = time.Now().Add(cmp.Or(s.grace, g.resources.Grace, DefaultGrace))
 		}
 		older = older || g == p.generation
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -29,6 +30,10 @@ type Resources struct {
 	// Warnings say what an operator should look at although the resources can
 	// be published, such as a credential that could not be read.
 	Warnings []string
+	// Grace is how long after their retirement a request that was decided
+	// under them may still begin an attempt, with a margin; zero where Build
+	// did not make them.
+	Grace time.Duration
 
 	byType map[string]map[string]resource
 }
@@ -148,7 +153,7 @@ func hashVersions(byName map[string]string) string {
 
 // with returns a copy of r in which the given types are those of o.
 func (r *Resources) with(o *Resources, typeURLs ...string) *Resources {
-	c := &Resources{Warnings: r.Warnings, byType: maps.Clone(r.byType)}
+	c := &Resources{Warnings: r.Warnings, Grace: r.Grace, byType: maps.Clone(r.byType)}
 	for _, t := range typeURLs {
 		c.byType[t] = o.byType[t]
 	}

@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -16,15 +15,16 @@ import (
 )
 
 // DefaultGrace is how long what a new policy no longer has stays with the
-// Envoys after the swap, for requests that were decided under the old one and
-// may still have attempts to make.
+// Envoys after the swap and the start of the last attempt that may follow a
+// decision under the old one: see Resources.Grace.
 const DefaultGrace = 15 * time.Second
 
 // Config is what a Server needs. The zero Config is good.
 type Config struct {
 	// Logger hears of Envoys that come, go and refuse. The zero Logger is silent.
 	Logger zerolog.Logger
-	// Grace is the time until what is retired is withdrawn. DefaultGrace.
+	// Grace is the time until what is retired is withdrawn. Zero: that of the
+	// resources themselves, else DefaultGrace.
 	Grace time.Duration
 }
 
@@ -77,7 +77,7 @@ type Counters struct {
 func NewServer(c Config) *Server {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
-		log: c.Logger, grace: cmp.Or(c.Grace, DefaultGrace), stop: stop, done: make(chan struct{}),
+		log: c.Logger, grace: c.Grace, stop: stop, done: make(chan struct{}),
 		cache:      cachev3.NewSnapshotCache(false, oneKey{}, nil),
 		publishing: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		changed: make(chan struct{}), streams: make(map[streamID]*stream),

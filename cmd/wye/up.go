@@ -56,7 +56,7 @@ Envoy is found as wye envoy path says.`,
 	cmd.Flags().StringVarP(&c.Sidecar.PolicyFile, "policy", "p", "", "policy `file`, watched for changes (default: the embedded policy)")
 	cmd.Flags().StringVar(&c.Sidecar.Listen, "listen", defaultListen, "`address` at which Envoy takes client requests; port 0 picks a free one")
 	cmd.Flags().StringVar(&c.Sidecar.Admin, "admin", defaultAdmin, "`address` of the admin page: health, metrics, policy state (empty: none)")
-	cmd.Flags().DurationVar(&c.Sidecar.Grace, "grace", 0, "how `long` Envoy keeps what a new policy no longer has (default 15s)")
+	cmd.Flags().DurationVar(&c.Sidecar.Grace, "grace", 0, "how `long` Envoy keeps what a new policy no longer has (default: until its last attempts have begun)")
 	addLimitFlags(cmd, &c.Sidecar)
 	cmd.Flags().BoolVar(&c.FakeProviders, "fake-providers", false, "put a fake provider in the place of every backend")
 	cmd.Flags().DurationVar(&c.Pace, "fake-pace", 2*time.Millisecond, "how `long` a fast fake provider takes for a token; dearer models take longer")
