@@ -3,8 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,15 +10,81 @@ import (
 	"wye/e2e/internal/rig"
 )
 
+// moves are what edits do to backends.
+type moves struct {
+	away      []rig.Backend   // elsewhere, under other names for the model
+	added     rig.Backend     // in no policy of Start
+	providers []*rig.Provider // of all of these
+}
+
+// startMoves starts a second provider for each backend that deployment auto
+// uses, which takes only bodies that name the model in its own way: one that was
+// decided under another policy than its cluster is from counts as wrong. And it
+// starts one for a further backend.
+func startMoves(t *testing.T, s *rig.Stack) *moves {
+	t.Helper()
+	m := new(moves)
+	start := func(b rig.Backend) rig.Backend {
+		p := s.AddProviderAs(t, b)
+		m.providers = append(m.providers, p)
+		b.Address = p.Addr
+		return b
+	}
+	for _, b := range s.Policy.Backends {
+		if b.Model == "large" || b.Model == "medium" || b.Model == "small" {
+			b.SendAs, b.PathPrefix = b.Model+"-moved", "/elsewhere"
+			m.away = append(m.away, start(b))
+		}
+	}
+	m.added = start(rig.Backend{Name: "small-eu", Model: "small", Zone: "eu", SendAs: "small-in-europe"})
+	return m
+}
+
+// edit returns the policy after the i-th edit, whose backends differ from those
+// before it: every one is elsewhere in the first of three, some are and there
+// is one more in the second, and all are home in the third.
+func (m *moves) edit(p rig.Policy, i int) rig.Policy {
+	switch i % 3 {
+	case 0:
+		return p.Replace(m.away...)
+	case 1:
+		return p.Replace(append(m.away[:2:2], m.added)...)
+	default:
+		return p
+	}
+}
+
+// check fails unless the load saw n policies and backends were called where
+// edits put them.
+func (m *moves) check(t *testing.T, outcomes []rig.Outcome, n int) {
+	t.Helper()
+	policies := map[string]int{}
+	for _, o := range outcomes {
+		policies[o.Response.Header.Get("x-wye-policy")]++
+	}
+	moved := 0
+	for _, p := range m.providers {
+		moved += p.Served()
+	}
+	t.Logf("%d requests, %d of them at moved and added backends; by policy: %v", len(outcomes), moved, policies)
+	if len(policies) < n {
+		t.Errorf("%d policies were in force for requests, want %d", len(policies), n)
+	}
+	if moved == 0 || moved == len(outcomes) {
+		t.Errorf("%d of %d requests went to moved and added backends", moved, len(outcomes))
+	}
+}
+
 // An edit takes effect within a second, for every request from then on, and
 // requests around it neither fail nor go astray.
 func TestPolicyEdit(t *testing.T) {
 	s := rig.Start(t, rig.Options{})
+	m := startMoves(t, s)
 	load := startLoad(t, s)
 	served(t, load, time.Now(), 30*time.Second)
 	first := s.PolicyHash(t)
 	for i, mode := range []string{"quality", "cost", "balanced", "cost"} {
-		p := s.Policy
+		p := m.edit(s.Policy, i)
 		p.AutoMode = mode
 		p.LargeOutputPrice = itoa(8 + i)
 		edited := time.Now()
@@ -45,7 +109,7 @@ func TestPolicyEdit(t *testing.T) {
 	for _, bad := range rig.Bad(outcomes, http.StatusOK) {
 		t.Error(bad)
 	}
-	t.Logf("%d requests under four edits", len(outcomes))
+	m.check(t, outcomes, 5)
 	s.CheckStrict(t)
 }
 
@@ -56,15 +120,8 @@ func TestPolicyEditMovesThings(t *testing.T) {
 	if got := s.Post(t, rig.Chat("added", "hi")); got.Status != http.StatusNotFound {
 		t.Fatalf("status %d for a deployment that does not exist yet", got.Status)
 	}
-	p := s.Policy
+	p, moved := s.Move(t, "thinker-us")
 	p.ExtraDeployments = []string{"added"}
-	moved := s.AddProvider(t, "thinker-us")
-	p.Backends = append([]rig.Backend(nil), p.Backends...)
-	for i := range p.Backends {
-		if p.Backends[i].Name == "thinker-us" {
-			p.Backends[i].Address = moved.Addr
-		}
-	}
 	rig.WriteFile(t, s.PolicyPath, p.YAML(t))
 	rig.Eventually(t, 20*time.Second, "the added deployment can be called", func() (bool, string) {
 		got := s.Post(t, rig.Chat("added", "hi"))
@@ -98,13 +155,7 @@ func TestStreamSurvivesEdit(t *testing.T) {
 	id := rig.ID()
 	steps := s.Steps(t, id, chunks)
 	stream := openStream(t, s, "thinking", id, "thinker-us=steps")
-	p := s.Policy
-	p.Backends = append([]rig.Backend(nil), p.Backends...)
-	for i := range p.Backends {
-		if p.Backends[i].Name == "thinker-us" {
-			p.Backends[i].Address = s.AddProvider(t, "thinker-us").Addr
-		}
-	}
+	p, _ := s.Move(t, "thinker-us")
 	before := s.PolicyHash(t)
 	for i := range chunks {
 		if line, want := readEvent(t, stream), "data: chunk "+itoa(i); line != want {
@@ -182,59 +233,4 @@ func withoutBackends(t *testing.T, policy string) string {
 		t.Fatalf("the policy has no backends: %s", policy)
 	}
 	return head + "deployments:" + tail
-}
-
-// A hundred clients, streamed and not, with a reload every second: no error,
-// and Wye stays small.
-func TestSoak(t *testing.T) {
-	length := 12 * time.Second
-	if text := os.Getenv("WYE_E2E_SECONDS"); text != "" {
-		seconds, err := strconv.Atoi(text)
-		if err != nil || seconds < 1 {
-			t.Fatalf("WYE_E2E_SECONDS=%q, want a number of seconds", text)
-		}
-		length = time.Duration(seconds) * time.Second
-	}
-	s := rig.Start(t, rig.Options{})
-	client := rig.NewClient(t)
-	long := strings.Repeat("The quick brown fox jumps over the lazy dog. ", 400)
-	load := rig.StartLoad(t, 100, 20*time.Millisecond, func(c, n int) (rig.Response, error) {
-		deployment := []string{"auto", "eu-only", "thinking", "any-order"}[(c+n)%4]
-		prompt := fmt.Sprintf("Say %d to %d.", n, c)
-		if n%10 == 0 {
-			prompt += long
-		}
-		body := rig.Chat(deployment, prompt)
-		if n%3 == 0 {
-			body = append(body[:len(body)-1], `,"stream":true}`...)
-		}
-		return rig.Post(t.Context(), client, s.URL, body)
-	})
-	reloads := 0
-	for begin := time.Now(); time.Since(begin) < length; reloads++ {
-		p := s.Policy
-		p.AutoMode = modes[reloads%len(modes)]
-		p.LargeOutputPrice = itoa(8 + reloads%5)
-		rig.WriteFile(t, s.PolicyPath, p.YAML(t))
-		time.Sleep(time.Second)
-	}
-	outcomes := load.Stop()
-	for _, bad := range rig.Bad(outcomes, http.StatusOK) {
-		t.Error(bad)
-	}
-	policies := map[string]bool{}
-	for _, o := range outcomes {
-		policies[o.Response.Header.Get("x-wye-policy")] = true
-	}
-	now, peak := s.Wye.RSS(t)
-	status := s.PolicyStatus(t)
-	t.Logf("%d requests, %d edits of which %d came into force, %d policies seen; memory %d MiB, peak %d MiB",
-		len(outcomes), reloads, status.Reloads, len(policies), now>>20, peak>>20)
-	if status.Failures > 0 || status.Reloads < reloads*3/4 {
-		t.Errorf("policy status %+v after %d edits", status, reloads)
-	}
-	if peak > maxRSS {
-		t.Errorf("Wye's memory peaked at %d MiB, want below %d", peak>>20, maxRSS>>20)
-	}
-	s.CheckStrict(t)
 }

@@ -55,6 +55,15 @@ func (s *Stack) Address(name string) string {
 	return s.Policy.Backends[i].Address
 }
 
+// Move starts a second provider for a backend and returns the policy that has
+// the backend there, and the provider.
+func (s *Stack) Move(t testing.TB, name string) (Policy, *Provider) {
+	t.Helper()
+	p, b := s.AddProvider(t, name), backend(name)
+	b.Address = p.Addr
+	return s.Policy.Replace(b), p
+}
+
 // SendAs returns what a backend expects in the body's model.
 func (s *Stack) SendAs(name string) string { return backend(name).sendAs() }
 

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"text/template"
@@ -43,6 +44,21 @@ func (p Policy) YAML(t testing.TB) string {
 		t.Fatalf("render policy: %v", err)
 	}
 	return b.String()
+}
+
+// Replace returns the policy with other backends in the place of those of the
+// same names, and with those that it does not have added.
+func (p Policy) Replace(backends ...Backend) Policy {
+	p.Backends = slices.Clone(p.Backends)
+	for _, b := range backends {
+		i := slices.IndexFunc(p.Backends, func(old Backend) bool { return old.Name == b.Name })
+		if i < 0 {
+			p.Backends = append(p.Backends, b)
+			continue
+		}
+		p.Backends[i] = b
+	}
+	return p
 }
 
 // Write renders the policy to a file of its own and returns the path.

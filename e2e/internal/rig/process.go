@@ -30,7 +30,7 @@ func Run(t testing.TB, env []string, name string, args ...string) *Process {
 	p := &Process{cmd: exec.Command(name, args...), output: &transcript{}, done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	dieWithParent(p.cmd)
+	standAlone(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
@@ -54,6 +54,15 @@ func (p *Process) Signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil {
 		t.Fatalf("signal %v: %v", s, err)
+	}
+}
+
+// SignalGroup sends a signal to the process and whatever it started in its
+// group, as a terminal does.
+func (p *Process) SignalGroup(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(-p.Pid, s); err != nil {
+		t.Fatalf("signal %v to group %d: %v", s, p.Pid, err)
 	}
 }
 

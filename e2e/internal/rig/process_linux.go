@@ -5,8 +5,9 @@ import (
 	"syscall"
 )
 
-// dieWithParent has the kernel kill the process when the test binary dies, so
-// that a killed test run leaves nothing behind.
-func dieWithParent(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+// standAlone gives the process a group of its own, as a shell does, and has the
+// kernel kill it when the test binary dies, so that a killed test run leaves
+// nothing behind.
+func standAlone(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

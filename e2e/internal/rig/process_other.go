@@ -2,7 +2,11 @@
 
 package rig
 
-import "os/exec"
+import (
+	"os/exec"
+	"syscall"
+)
 
-// dieWithParent does nothing where the kernel cannot: tests' cleanups remain.
-func dieWithParent(*exec.Cmd) {}
+// standAlone gives the process a group of its own, as a shell does. Where the
+// kernel does not end it with the test binary, tests' cleanups remain.
+func standAlone(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

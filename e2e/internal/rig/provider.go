@@ -47,12 +47,19 @@ const maxReceived = 512
 // it has, until the test ends.
 func (s *Stack) AddProvider(t testing.TB, name string) *Provider {
 	t.Helper()
+	return s.AddProviderAs(t, backend(name))
+}
+
+// AddProviderAs is AddProvider for a backend that the usual policy may not have;
+// the address is not looked at.
+func (s *Stack) AddProviderAs(t testing.TB, b Backend) *Provider {
+	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Provider{Addr: lis.Addr().String(), backend: backend(name)}
-	p.answer = s.usual(name, well(t, p.backend))
+	p := &Provider{Addr: lis.Addr().String(), backend: b}
+	p.answer = s.usual(b.Name, well(t, b))
 	server := &http.Server{Handler: http.HandlerFunc(p.serve), ReadHeaderTimeout: time.Minute}
 	done := make(chan struct{})
 	go func() {
