@@ -151,6 +151,11 @@ func hashVersions(byName map[string]string) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
+// Equal reports whether r and o have the same resources.
+func (r *Resources) Equal(o *Resources) bool {
+	return !slices.ContainsFunc(Types, func(t string) bool { return !r.sameVersions(t, o.versions(t)) })
+}
+
 // with returns a copy of r in which the given types are those of o.
 func (r *Resources) with(o *Resources, typeURLs ...string) *Resources {
 	c := &Resources{Warnings: r.Warnings, Grace: r.Grace, byType: maps.Clone(r.byType)}

@@ -39,7 +39,8 @@ type reloader struct {
 	compile func(content []byte) (*router.Snapshot, error)
 	// stage offers the snapshot's resources beside those in force and returns
 	// once every connected Envoy has acknowledged them. retire withdraws the
-	// old ones; it does not wait.
+	// old ones; it does not wait. It is nil when the resources are those in
+	// force, which takes the same policy and the same keys.
 	stage func(ctx context.Context, s *router.Snapshot) (retire func(), err error)
 	log   zerolog.Logger
 
@@ -60,10 +61,8 @@ func (r *reloader) apply(ctx context.Context, content []byte) (again time.Durati
 	if err != nil {
 		return 0, r.refuse(err)
 	}
-	if old := r.router.Snapshot(); old != nil && old.Hash == s.Hash {
-		r.accept(s, false)
-		return 0, nil
-	}
+	old := r.router.Snapshot()
+	same := old != nil && old.Hash == s.Hash
 	stageCtx, cancel := context.WithTimeout(ctx, stageTimeout)
 	defer cancel()
 	retire, err := r.stage(stageCtx, s)
@@ -74,8 +73,13 @@ func (r *reloader) apply(ctx context.Context, content []byte) (again time.Durati
 		return again, r.refuse(fmt.Errorf("policy %s: %w", s.Hash, err))
 	}
 	r.router.Swap(s)
-	retire()
-	r.accept(s, true)
+	if retire != nil {
+		retire()
+	}
+	if same && retire != nil {
+		r.log.Info().Str("policy", s.Hash).Msg("keys or certificates have changed")
+	}
+	r.accept(s, !same)
 	return 0, nil
 }
 

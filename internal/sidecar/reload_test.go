@@ -15,9 +15,9 @@ import (
 
 // The content of a test policy is its hash; "broken" does not compile and
 // "unacknowledged" and "refused" fail at the Envoys.
-func newReloader(t *testing.T) (r *reloader, steps *[]string) {
+func newReloader(t *testing.T) (r *reloader, steps *[]string, rotated *bool) {
 	t.Helper()
-	steps = new([]string)
+	steps, rotated = new([]string), new(bool)
 	r = &reloader{router: new(router.Router), log: zerolog.Nop()}
 	r.compile = func(content []byte) (*router.Snapshot, error) {
 		if string(content) == "broken" {
@@ -30,6 +30,9 @@ func newReloader(t *testing.T) (r *reloader, steps *[]string) {
 		if old := r.router.Snapshot(); old != nil {
 			inForce = old.Hash
 		}
+		if inForce == s.Hash && !*rotated {
+			return nil, nil
+		}
 		*steps = append(*steps, fmt.Sprintf("stage %s while %s", s.Hash, inForce))
 		switch s.Hash {
 		case "unacknowledged":
@@ -39,12 +42,12 @@ func newReloader(t *testing.T) (r *reloader, steps *[]string) {
 		}
 		return func() { *steps = append(*steps, "retire for "+r.router.Snapshot().Hash) }, nil
 	}
-	return r, steps
+	return r, steps, rotated
 }
 
 func TestReload(t *testing.T) {
 	t.Parallel()
-	r, steps := newReloader(t)
+	r, steps, rotated := newReloader(t)
 	apply := func(content, wantErr string) {
 		t.Helper()
 		again, err := r.apply(t.Context(), []byte(content))
@@ -76,9 +79,15 @@ func TestReload(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	slices.Sort((*steps)[4:])
+	*rotated = true // the same policy with another key
+	apply("b", "")
+	if s := r.status(); s.Reloads != 2 {
+		t.Errorf("another key counts as another policy: %+v", s)
+	}
 	want := []string{
 		"stage a while nothing", "retire for a", "stage b while a", "retire for b",
 		"stage refused while b", "stage unacknowledged while b",
+		"stage b while b", "retire for b",
 	}
 	if !slices.Equal(*steps, want) {
 		t.Errorf("steps %q\nwant %q", *steps, want)

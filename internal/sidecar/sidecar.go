@@ -56,6 +56,7 @@ type Sidecar struct {
 	adsGRPC *grpc.Server
 	admin   *http.Server
 	reload  *reloader
+	staged  *xds.Resources // what stage offered last and Envoy took; stage's own
 
 	addresses Addresses
 	started   time.Time
@@ -222,10 +223,14 @@ func (s *Sidecar) stage(ctx context.Context, snapshot *router.Snapshot) (func(),
 	for _, w := range resources.Warnings {
 		s.config.Logger.Warn().Msg(w)
 	}
+	if s.staged != nil && resources.Equal(s.staged) && s.Snapshot().Hash == snapshot.Hash {
+		return nil, nil
+	}
 	staged, err := s.ads.Stage(ctx, resources)
 	if err != nil {
 		return nil, err
 	}
+	s.staged = resources
 	return staged.Retire, nil
 }
 
