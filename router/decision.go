@@ -43,7 +43,9 @@ type Candidate struct {
 	Model  ModelIndex
 	Reason Reason
 	// Lacks are the missing capabilities when Reason is ReasonCapability.
-	Lacks    Capability
+	Lacks Capability
+	// Doubtful: the prompt should fit, but its safe bound does not.
+	Doubtful bool
 	Estimate Estimate // zero for an eliminated model
 	Cost     float64  // expected, in US dollars
 	Net      float64  // quality less cost at the decision's rate: what Rank goes by
@@ -136,8 +138,8 @@ func (d *Decision) noCandidate(req *Request) *Error {
 	}
 	if tooLong && !otherwise {
 		return errorf(ErrContextLength,
-			"the prompt has about %d tokens and an output cap of %d; the largest model of deployment %q takes %d prompt tokens with it",
-			req.PromptTokens, req.OutputCap, d.Deployment.Name, max(largest, 0))
+			"the prompt has about %d tokens, at most %d, and an output cap of %d; the largest model of deployment %q takes %d prompt tokens with it",
+			req.PromptTokens, req.PromptTokensMax, req.OutputCap, d.Deployment.Name, max(largest, 0))
 	}
 	return errorf(ErrNoCandidate, "no model of deployment %q can serve this request: %s", d.Deployment.Name, why.String())
 }

@@ -7,7 +7,9 @@ type Request struct {
 	Mode       Mode   // override; ModeDefault when the client gave none
 	Needs      Capability
 	// PromptTokens is the best estimate of the prompt's length, used for cost;
-	// PromptTokensMax errs on the safe side, used against context windows.
+	// PromptTokensMax errs on the safe side. A model whose window holds it is
+	// preferred; one that does not hold even a quarter more than the best
+	// estimate is out.
 	PromptTokens    int
 	PromptTokensMax int
 	// OutputCap is the client's bound on output tokens, 0 when it gave none.

@@ -43,11 +43,22 @@ func (d *Decision) filter(req *Request) {
 			c.Reason, c.Lacks = ReasonCapability, req.Needs&^model.Capabilities
 		case model.MaxOutput > 0 && req.OutputCap > model.MaxOutput:
 			c.Reason = ReasonOutputCap
-		case req.PromptTokensMax > model.promptLimit(req.OutputCap):
-			c.Reason = ReasonContext
+		default:
+			limit := model.promptLimit(req.OutputCap)
+			if req.promptTokensLikely() > limit {
+				c.Reason = ReasonContext
+			}
+			c.Doubtful = req.PromptTokensMax > limit
 		}
 		d.Candidates = append(d.Candidates, c)
 	}
+}
+
+// promptTokensLikely is what the prompt should not exceed: the best estimate and
+// a quarter, as far as the safe bound does not exclude it. The safe bound alone
+// would refuse prompts in scripts of which it takes each byte for a token.
+func (r *Request) promptTokensLikely() int {
+	return min(r.PromptTokensMax, r.PromptTokens+r.PromptTokens/4)
 }
 
 // promptLimit is how many prompt tokens the model takes beside outputCap.
@@ -104,7 +115,7 @@ func (d *Decision) rank() {
 // is the whole selection rule, exported so that an evaluation judges the rule
 // that serves. Each candidate is worth its predicted quality less its expected
 // cost at rate, in quality per US dollar; the worthiest comes first, the
-// eliminated last in their given order. Ties fall to the cheaper, then to the
+// doubtful after all others, the eliminated last in their given order. Ties fall to the cheaper, then to the
 // better, then to the given order.
 func Rank(candidates []Candidate, rate float64) int {
 	ranked := 0
@@ -132,6 +143,15 @@ func Rank(candidates []Candidate, rate float64) int {
 func before(a, b *Candidate) bool {
 	if aOut, bOut := a.Reason != ReasonNone, b.Reason != ReasonNone; aOut || bOut {
 		return !aOut && bOut
+	}
+	if a.Doubtful != b.Doubtful {
+		return b.Doubtful
+	}
+	switch { // what nearly always decides, before the rest is compared
+	case a.Net > b.Net:
+		return true
+	case a.Net < b.Net:
+		return false
 	}
 	return cmp.Or(cmp.Compare(b.Net, a.Net), cmp.Compare(a.Cost, b.Cost), cmp.Compare(b.Estimate.Quality, a.Estimate.Quality)) < 0
 }

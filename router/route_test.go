@@ -171,19 +171,24 @@ func TestRoute(t *testing.T) {
 		},
 		{
 			name:    "the prompt must fit beside the output cap",
-			req:     router.Request{Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokensMax: 15_001, OutputCap: 5_000},
+			req:     router.Request{Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokens: 12_001, PromptTokensMax: 15_001, OutputCap: 5_000},
 			want:    []string{"medium@medium-eu", "small@small-us", "small@small-eu"},
 			reasons: map[string]router.Reason{"large": router.ReasonContext},
 		},
 		{
 			name: "a prompt that just fits does",
-			req:  router.Request{Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokensMax: 15_000, OutputCap: 5_000},
+			req:  router.Request{Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokens: 15_000, PromptTokensMax: 15_000, OutputCap: 5_000},
 			want: []string{"large@large-us", "medium@medium-eu", "small@small-us", "small@small-eu"},
+		},
+		{
+			name: "a prompt that should fit does, after models that surely take it",
+			req:  router.Request{Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokens: 12_000, PromptTokensMax: 60_000, OutputCap: 5_000},
+			want: []string{"medium@medium-eu", "small@small-us", "large@large-us", "small@small-eu"},
 		},
 		{
 			name:    "a model's input bound counts besides its window",
 			edit:    func(c *router.Config) { c.Models[2].MaxInput = 1_000 },
-			req:     router.Request{Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokensMax: 1_001},
+			req:     router.Request{Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokens: 1_001, PromptTokensMax: 1_001},
 			want:    []string{"medium@medium-eu", "small@small-us", "small@small-eu"},
 			reasons: map[string]router.Reason{"large": router.ReasonContext},
 		},
@@ -265,12 +270,12 @@ func TestRouteErrors(t *testing.T) {
 		{
 			name: "too long for every model", req: router.Request{Deployment: []byte("auto"), PromptTokens: 150_000, PromptTokensMax: 200_000},
 			kind:    router.ErrContextLength,
-			message: `the prompt has about 150000 tokens and an output cap of 0; the largest model of deployment "auto" takes 100000 prompt tokens with it`,
+			message: `the prompt has about 150000 tokens, at most 200000, and an output cap of 0; the largest model of deployment "auto" takes 100000 prompt tokens with it`,
 		},
 		{
 			name: "too long for every model that could serve", req: router.Request{Deployment: []byte("auto"), Needs: router.CapVision, PromptTokens: 150_000, PromptTokensMax: 200_000},
 			kind:    router.ErrContextLength,
-			message: `the prompt has about 150000 tokens and an output cap of 0; the largest model of deployment "auto" takes 100000 prompt tokens with it`,
+			message: `the prompt has about 150000 tokens, at most 200000, and an output cap of 0; the largest model of deployment "auto" takes 100000 prompt tokens with it`,
 		},
 		{
 			name: "capability nobody has", req: router.Request{Deployment: []byte("eu"), Needs: router.CapAudio | router.CapTools},
