@@ -148,10 +148,12 @@ func hostHeader(a envoy.Address) string {
 	switch {
 	case a.Path != "":
 		return "localhost"
-	case a.Port == 443 || a.Port == 80:
-		return a.Host
+	case a.Port != 443 && a.Port != 80:
+		return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
+	case strings.Contains(a.Host, ":"):
+		return "[" + a.Host + "]"
 	}
-	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
+	return a.Host
 }
 
 func protoAddress(a envoy.Address) *corev3.Address {
