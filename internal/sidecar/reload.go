@@ -24,7 +24,7 @@ const (
 type PolicyStatus struct {
 	Hash     string    `json:"hash"`      // of the policy in force
 	LoadedAt time.Time `json:"loaded_at"` // when it came into force
-	Reloads  int       `json:"reloads"`   // edits that came into force
+	Reloads  int       `json:"reloads"`   // policies that came into force, the first included
 	Failures int       `json:"failures"`  // edits that did not
 	// Refused is why the newest edit is not in force; empty when it is.
 	Refused   string    `json:"refused,omitempty"`
