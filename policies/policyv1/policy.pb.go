@@ -892,7 +892,7 @@ type Tls struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// SNI and expected SAN. Default: the address's host.
 	ServerName string `protobuf:"bytes,1,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
-	// PEM bundle that Envoy reads. Default: the system's.
+	// PEM bundle, which Wye reads and sends to Envoy. Default: the system's.
 	CaFile        string `protobuf:"bytes,2,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
