@@ -84,6 +84,8 @@ func TestFallbackRefused(t *testing.T) {
 		got, err := exchangeCtx(asFallback(t.Context(), envoy.MetadataSendAs, "s"), t, conn, false, messages...)
 		if r := readRefusal(t, got, err); r.Status != 502 || !strings.Contains(r.Body, `"code":"fallback_failed"`) {
 			t.Errorf("%s: got %+v", name, r)
+		} else if r.Headers[envoy.HeaderDecision]+r.Headers[envoy.HeaderPolicy] != "" {
+			t.Errorf("%s: another decision or policy than the first attempt's: %v", name, r.Headers)
 		}
 	}
 }

@@ -184,6 +184,9 @@ func (s *Server) sendImmediate(ss grpc.ServerStream, p *wire.Problem, st *stream
 // appendKnown appends the response headers that say what is known of a refused
 // request.
 func (st *stream) appendKnown(dst []byte) []byte {
+	if st.fallback {
+		return dst // The decision and its policy are the first attempt's to say.
+	}
 	if len(st.id) > 0 {
 		dst = appendSetHeader(dst, envoy.HeaderDecision, st.id)
 	}
