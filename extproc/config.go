@@ -47,7 +47,8 @@ type Config struct {
 }
 
 // Observer is told what happened, synchronously, from the goroutine of the
-// stream. A nil field is skipped. Functions must be safe for concurrent use
+// stream or, when a request ran out of time, of its timer. A nil field is
+// skipped. Functions must be safe for concurrent use
 // and quick.
 type Observer struct {
 	// Decision: a request was routed. Called before the reply is sent.

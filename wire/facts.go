@@ -10,7 +10,7 @@ import (
 // part keeps its head and its tail, because instructions stand at either end.
 const (
 	SystemHead, SystemTail = 1536, 512
-	UserHead, UserTail     = 3072, 1024
+	UserHead, UserTail     = 1024, 512
 	HistoryTail            = 2048
 	ToolsHead              = 1024
 )

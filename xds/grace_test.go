@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -73,5 +74,26 @@ func TestGraceOfTheRetired(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	if n := len(s.Published().Names(resourcev3.ClusterType)); n != oneEach {
 		t.Errorf("%d clusters are left, want %d", n, oneEach)
+	}
+}
+
+// Edits that come faster than the grace runs out do not add up.
+func TestRetiredAreBounded(t *testing.T) {
+	t.Parallel()
+	s, _ := serveXDS(t, xds.Config{Grace: time.Hour})
+	for i := range 30 {
+		if err := s.Publish(t.Context(), dnsPolicy(t, fmt.Sprintf("p%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const most = 1 + 20 // the newest and what may be retired
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		n := len(s.Published().Names(resourcev3.ClusterType))
+		if n == 2*most+1 {
+			return
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("%d clusters, want %d", n, 2*most+1)
+		}
 	}
 }

@@ -53,6 +53,9 @@ func (s *Server) Stage(ctx context.Context, r *Resources) (*Staged, error) {
 	return &Staged{server: s, generation: staged}, nil
 }
 
+// maxRetired bounds how many retired policies an Envoy keeps the resources of.
+const maxRetired = 20
+
 // Retire says that everything older than the staged resources may go: the caller
 // has swapped, and no new request is decided under the old policy. It does not
 // wait: the old resources go after their grace.
@@ -66,6 +69,13 @@ func (p *Staged) Retire() {
 			g.expires = time.Now().Add(cmp.Or(s.grace, g.resources.Grace, DefaultGrace))
 		}
 		older = older || g == p.generation
+	}
+	// Edits that come faster than they expire must not add up: the oldest go
+	// early, each long after its own swap.
+	for i := maxRetired + 1; i < len(s.generations); i++ {
+		if g := s.generations[i]; !g.expires.IsZero() {
+			g.expires = time.Now()
+		}
 	}
 	s.counters.Publications++
 	select {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"wye/envoy"
 	"wye/extproc"
 	"wye/internal/sidecar"
 	"wye/xds"
@@ -23,6 +26,20 @@ const (
 
 // drainTimeout bounds how long open requests may take to finish.
 const drainTimeout = 30 * time.Second
+
+// checkAddresses makes a flag that is no address a usage error. The admin page
+// may be nowhere.
+func checkAddresses(flags map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if name == "admin" && flags[name] == "" {
+			continue
+		}
+		if _, err := envoy.ParseAddress(flags[name]); err != nil {
+			return usageError{fmt.Errorf("--%s: %w", name, err)}
+		}
+	}
+	return nil
+}
 
 func newServeCommand() *cobra.Command {
 	var c sidecar.Config
@@ -42,6 +59,11 @@ the requests under way and exits with 0.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := logs.logger(cmd.ErrOrStderr())
 			if err != nil {
+				return err
+			}
+			if err := checkAddresses(map[string]string{
+				"listen": c.Listen, "extproc": c.ExtProc, "ads": c.ADS, "admin": c.Admin,
+			}); err != nil {
 				return err
 			}
 			if err := checkLimits(&c); err != nil {

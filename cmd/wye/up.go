@@ -37,6 +37,9 @@ Envoy is found as wye envoy path says.`,
 			if err := checkLimits(&c.Sidecar); err != nil {
 				return err
 			}
+			if err := checkAddresses(map[string]string{"listen": c.Sidecar.Listen, "admin": c.Sidecar.Admin}); err != nil {
+				return err
+			}
 			c.Sidecar.Logger, c.Sidecar.Version = log, wyeVersion()
 			c.Progress = func(message string) { log.Info().Msg(message) }
 			if envoyLog {
