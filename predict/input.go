@@ -5,7 +5,7 @@ package predict
 // documented sizes is clipped, so the work of one call is bounded.
 type Input struct {
 	System  []byte // system and developer messages
-	User    []byte // the last user turn: its first 3,072 and last 1,024 bytes count
+	User    []byte // the last user turn: its first 1,024 and last 512 bytes count
 	History []byte // what came before it, newest last
 	Tools   []byte // names and descriptions of the declared tools
 
@@ -32,8 +32,8 @@ type Output struct {
 // Limits of the text that is read, in bytes. Whoever clips earlier should keep
 // the same parts.
 const (
-	maxUserHead = 3072
-	maxUserTail = 1024
+	maxUserHead = 1024
+	maxUserTail = 512
 	maxSystem   = 1024
 	maxHistory  = 1024
 	maxTools    = 1024

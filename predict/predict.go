@@ -14,10 +14,11 @@ type Predictor struct {
 	models  map[string]*ability
 	scratch sync.Pool
 
-	kinds      []string
+	kinds      []kind
 	kindOfTask []int // by task, index into kinds
 	sampleOnce sync.Once
 	samples    []reading
+	sampleKind []int // of each sample, index into Kinds
 
 	typicalLength float32   // mean log output tokens of the trained models
 	skillLevel    []float32 // by skill: mean level of the tasks that need it
@@ -149,7 +150,7 @@ func (p *Predictor) Predict(in *Input, models []Model, out []Output) Evidence {
 	for i, m := range models {
 		out[i] = p.estimate(&s.reading, m.a)
 	}
-	e := Evidence{Trust: s.trust, tasks: s.tasks}
+	e := Evidence{Trust: s.trust, tasks: s.tasks, level: s.item[0]}
 	p.scratch.Put(s)
 	return e
 }

@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -12,17 +13,42 @@ type Evidence struct {
 	// Trust is how much the prompt is like the training data, 0 to 1.
 	Trust float32
 	tasks mixture
+	level float32 // how easy the prompt is, in logits
 }
 
-// Kinds names the kinds of prompts that the predictor tells apart when it comes
-// to what quality is worth: the benchmarks of its training data.
-func (p *Predictor) Kinds() []string { return slices.Clone(p.kinds) }
+// kind is a kind of prompt that the predictor tells apart when it comes to what
+// quality is worth, in two halves: how a deployment should spend on the hard
+// prompts of a benchmark says little of its easy ones.
+type kind struct {
+	name  string
+	level [2]float32 // mean logits of the hard and of the easy half of its samples
+}
+
+// easy is how much a prompt of that level belongs to the easy half, 0 to 1.
+func (k *kind) easy(level float32) float64 {
+	const apart = 1e-3 // all samples may be alike
+	return float64(min(max((level-k.level[0])/max(k.level[1]-k.level[0], apart), 0), 1))
+}
+
+// Kinds names the kinds of prompts: the benchmarks of the training data, hard
+// and easy.
+func (p *Predictor) Kinds() []string {
+	var names []string
+	for _, k := range p.kinds {
+		names = append(names, k.name+", hard", k.name+", easy")
+	}
+	return names
+}
 
 // Worth mixes worth, which is by kind, as e says that the prompt is of each.
 func (p *Predictor) Worth(e *Evidence, worth []float64) float64 {
+	p.sampleOnce.Do(p.readSamples)
 	var sum float64
 	for i, t := range e.tasks.task[:e.tasks.n] {
-		sum += float64(float64(e.tasks.share[i]) * worth[p.kindOfTask[t]])
+		k := p.kindOfTask[t]
+		easy := p.kinds[k].easy(e.level)
+		mixed := float64((1-easy)*worth[2*k]) + float64(easy*worth[2*k+1])
+		sum += float64(float64(e.tasks.share[i]) * mixed)
 	}
 	return sum
 }
@@ -45,8 +71,7 @@ func (p *Predictor) Samples(models []Model) iter.Seq[Sample] {
 			for k, m := range models {
 				out[k] = p.estimate(s, m.a)
 			}
-			task := p.w.SampleTasks[i]
-			if !yield(Sample{Kind: p.kindOfTask[task], PromptTokens: p.w.SampleTokens[i], Outputs: out}) {
+			if !yield(Sample{Kind: p.sampleKind[i], PromptTokens: p.w.SampleTokens[i], Outputs: out}) {
 				return
 			}
 		}
@@ -66,6 +91,7 @@ func (p *Predictor) readSamples() {
 		p.think(s, false)
 		p.samples[i] = s.reading
 	}
+	p.halve()
 }
 
 // KindOf is the part of a task's name that says which kind it is of.
@@ -74,16 +100,48 @@ func KindOf(task string) string {
 	return kind
 }
 
-// setKinds derives the kinds from the names of the tasks.
+// ownKind is how many samples a task needs to be a kind of its own.
+const ownKind = 40
+
+// setKinds derives the kinds from the names of the tasks and their samples.
 func (p *Predictor) setKinds() {
-	for _, t := range p.w.Tasks {
-		p.kinds = append(p.kinds, KindOf(t))
+	samples := make([]int, len(p.w.Tasks))
+	for _, t := range p.w.SampleTasks {
+		samples[t]++
 	}
-	slices.Sort(p.kinds)
-	p.kinds = slices.Compact(p.kinds)
-	for _, t := range p.w.Tasks {
-		kind, _ := slices.BinarySearch(p.kinds, KindOf(t))
-		p.kindOfTask = append(p.kindOfTask, kind)
+	kindOf := make([]string, len(p.w.Tasks))
+	for t, task := range p.w.Tasks {
+		kindOf[t] = KindOf(task)
+		if samples[t] >= ownKind {
+			kindOf[t] = task
+		}
+	}
+	names := slices.Compact(slices.Sorted(slices.Values(kindOf)))
+	for _, name := range names {
+		p.kinds = append(p.kinds, kind{name: name})
+	}
+	for _, name := range kindOf {
+		k, _ := slices.BinarySearch(names, name)
+		p.kindOfTask = append(p.kindOfTask, k)
+	}
+}
+
+// halve splits the samples of each kind by their levels.
+func (p *Predictor) halve() {
+	byKind := make([][]int, len(p.kinds))
+	for i, t := range p.w.SampleTasks {
+		byKind[p.kindOfTask[t]] = append(byKind[p.kindOfTask[t]], i)
+	}
+	p.sampleKind = make([]int, len(p.samples))
+	for k, of := range byKind {
+		slices.SortStableFunc(of, func(a, b int) int { return cmp.Compare(p.samples[a].item[0], p.samples[b].item[0]) })
+		middle := len(of) / 2
+		for half, of := range [2][]int{of[:middle], of[middle:]} {
+			for _, i := range of {
+				p.sampleKind[i] = 2*k + half
+				p.kinds[k].level[half] += p.samples[i].item[0] / float32(len(of))
+			}
+		}
 	}
 }
 

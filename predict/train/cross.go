@@ -22,11 +22,12 @@ type held struct {
 }
 
 // crossFit trains, for each fold, networks without its prompts and returns
-// what they say of them.
-func (r *run) crossFit(fold []int, stage uint64) []held {
-	out := make([]held, len(r.x))
+// what they say of them, and the networks.
+func (r *run) crossFit(fold []int, stage uint64) (out []held, fitted []*nets) {
+	out = make([]held, len(r.x))
+	fitted = make([]*nets, slices.Max(fold)+1)
 	var fits []func()
-	for f := range slices.Max(fold) + 1 {
+	for f := range fitted {
 		fits = append(fits, func() {
 			include := make([]bool, len(fold))
 			seen := make([]bool, len(r.w.Tasks))
@@ -43,6 +44,7 @@ func (r *run) crossFit(fold []int, stage uint64) []held {
 				return
 			}
 			n := r.fitNets(include, r.config.CrossEpochs, r.config.CrossEpochs, stage+2*uint64(f))
+			fitted[f] = n
 			average, level := n.averages(len(r.w.Models), seen)
 			for i := range fold {
 				if !include[i] {
@@ -52,6 +54,31 @@ func (r *run) crossFit(fold []int, stage uint64) []held {
 		})
 	}
 	parallel(fits...)
+	return out, fitted
+}
+
+// onTasks is the mean over fitted of the models' logits, models × tasks.
+func (r *run) onTasks(fitted []*nets) []float64 {
+	tasks := len(r.w.Tasks)
+	out := make([]float64, len(r.w.Models)*tasks)
+	var n float64
+	for _, f := range fitted {
+		if f == nil {
+			continue // its fold has no prompts
+		}
+		n++
+		width := 1 + f.axes
+		for m := range r.w.Models {
+			p := f.models[m*f.stride:]
+			for t := range tasks {
+				item := f.taskItem[t*width:][:width]
+				out[m*tasks+t] += float64(item[0] + p[0] + dot32(p[1:width], item[1:]))
+			}
+		}
+	}
+	for i := range out {
+		out[i] /= max(n, 1)
+	}
 	return out
 }
 

@@ -26,6 +26,7 @@ type run struct {
 	answers   [][]Outcome // of each training prompt
 	task      []int       // of each training prompt
 	weight    []float64   // of each training prompt: the rarer its task, the more
+	sampled   []bool      // of each training prompt: whether the weights carry it
 }
 
 // Fit trains on the training split of data and reports progress, a line a
@@ -70,24 +71,33 @@ func Fit(data *Data, config Config, table *predict.Weights, log io.Writer) (*pre
 // believed, others without some of the prompts and without some of the tasks.
 func (r *run) fitAll() {
 	all := make([]bool, len(r.x))
+	r.drawSamples()
 	prompts, tasks := make([]int, len(r.x)), make([]int, len(r.x))
 	for i, p := range r.prompts {
-		all[i] = true
+		all[i] = !r.sampled[i]
 		prompts[i] = foldOf(r.data.Prompts[p].Group, folds)
 		tasks[i] = r.data.Prompts[p].Fold
 	}
 	var final *nets
 	var unseenPrompts, unseenTasks []held
+	var crossed []*nets
 	parallel(
 		func() { final = r.fitNets(all, r.config.TaskEpochs, r.config.ItemEpochs, 2) },
-		func() { unseenPrompts = r.crossFit(prompts, 100) },
-		func() { unseenTasks = r.crossFit(tasks, 200) },
+		func() { unseenPrompts, crossed = r.crossFit(prompts, 100) },
+		func() { unseenTasks, _ = r.crossFit(tasks, 200) },
 	)
 	final.store(r.w)
+	r.fitRest(unseenPrompts, unseenTasks, prompts, r.onTasks(crossed))
+}
+
+// fitRest fits what does not need the networks themselves.
+func (r *run) fitRest(unseenPrompts, unseenTasks []held, prompts []int, onTasks []float64) {
 	r.say("tables")
 	r.fitTables(unseenPrompts)
-	r.fitAverages()
 	r.fitGuard(unseenPrompts, unseenTasks)
+	r.rebase(onTasks)
+	r.shrinkDifferences(unseenPrompts, prompts)
+	r.fitAverages()
 	r.fitPrices()
 	r.fitSkills()
 	r.fitSamples()

@@ -130,7 +130,7 @@ func (r *run) fitTrust(seen, unseen []held) (w [predict.Signals + 1]float32) {
 }
 
 // solve is Gaussian elimination with pivots for a small system.
-func solve[V [predict.Signals + 1]float64](h [predict.Signals + 1]V, g V) V {
+func solve[V ~[3]float64](h [3]V, g V) V {
 	n := len(g)
 	for c := range n {
 		p := c

@@ -86,6 +86,9 @@ func (r *run) fitResiduals(unseen []held) {
 	wide := make([][]observation, len(w.Models)*len(families))
 	for i := range unseen {
 		h := &unseen[i]
+		if h.n == 0 {
+			continue // left out
+		}
 		for j, o := range r.answers[i] {
 			z := r.base(h, j)
 			for k := range h.n {

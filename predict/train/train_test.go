@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -217,6 +218,42 @@ func blindLoss(p *predict.Predictor, d *train.Data) float64 {
 		copied.Prompts[i].Source = "all"
 	}
 	return train.Measure(p, &copied, train.SplitVal)[0].Blind
+}
+
+// TestSamplesAreUnseen: the networks that ship do not learn from the prompts that
+// the weights carry.
+func TestSamplesAreUnseen(t *testing.T) {
+	t.Parallel()
+	d, err := train.ReadData(fixture(t, 40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sampled, err := train.Sampled(d, small())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, _ := fit(t, d, small(), nil)
+	n := 0
+	for _, ok := range sampled {
+		if ok {
+			n++
+		}
+	}
+	if want := 2 * (64 / 8); n != want || len(w.SampleTasks) != want {
+		t.Fatalf("%d samples, %d in the weights, want %d", n, len(w.SampleTasks), want)
+	}
+	for i := range d.Outcomes {
+		if sampled[d.Outcomes[i].Prompt] {
+			d.Outcomes[i].Score = 1 - d.Outcomes[i].Score
+		}
+	}
+	again, _ := fit(t, d, small(), nil)
+	if !slices.Equal(w.ItemOut, again.ItemOut) {
+		t.Error("the networks depend on the scores of samples")
+	}
+	if slices.Equal(w.Residual, again.Residual) {
+		t.Error("the tables do not depend on the scores of samples")
+	}
 }
 
 func TestFitRefuses(t *testing.T) {
