@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,12 +87,7 @@ func TestUploadAcrossEdit(t *testing.T) {
 	rig.WriteFile(t, s.PolicyPath, p.YAML(t))
 	rig.Eventually(t, rig.Patience, "Envoy drops the old backend", func() (bool, string) {
 		now := s.Clusters(t, "thinker-us")
-		for _, name := range now {
-			if name == old[0] {
-				return false, fmt.Sprint(now)
-			}
-		}
-		return len(now) == len(old), fmt.Sprint(now)
+		return !slices.Contains(now, old[0]) && len(now) == len(old), fmt.Sprint(now)
 	})
 	if _, err := writer.Write(body[len(body)/2:]); err != nil {
 		t.Fatal(err)
