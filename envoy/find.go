@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -111,9 +112,14 @@ var versionLine = regexp.MustCompile(`version: [0-9a-f]+/((\d+)\.(\d+)\.\d+[^/]*
 func inspect(ctx context.Context, path, source string) (Binary, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+	out, err := runVersion(ctx, path)
+	// A process that was forked while a freshly installed binary was still open
+	// for writing keeps it open until it has executed its own program
+	// (golang.org/issue/22315).
+	for errors.Is(err, syscall.ETXTBSY) && ctx.Err() == nil {
+		time.Sleep(pollInterval)
+		out, err = runVersion(ctx, path)
+	}
 	if err != nil {
 		return Binary{}, fmt.Errorf("run %s --version: %w", path, err)
 	}
@@ -133,4 +139,10 @@ func inspect(ctx context.Context, path, source string) (Binary, error) {
 		return Binary{}, fmt.Errorf("%s is version %s, older than %d.%d", path, m[1], Oldest[0], Oldest[1])
 	}
 	return Binary{Path: path, Version: string(m[1]), Source: source}, nil
+}
+
+func runVersion(ctx context.Context, path string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd.WaitDelay = time.Second
+	return cmd.CombinedOutput()
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"wye/envoy"
 )
@@ -291,5 +292,27 @@ func TestFindInstallsPinnedRelease(t *testing.T) {
 		if b.Version != envoy.DefaultVersion || b.Source != source {
 			t.Errorf("found %+v, want %s from %s", b, envoy.DefaultVersion, source)
 		}
+	}
+}
+
+// A binary that another process still has open for writing is waited for.
+func TestFindBusy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "envoy")
+	busy, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o700) //nolint:gosec // it is to be run
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := busy.WriteString("#!/bin/sh\necho 'envoy  version: 0a1b/1.40.7/Clean/RELEASE/BoringSSL'\n"); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(envoy.BinaryVariable, path)
+	released := make(chan error, 1)
+	time.AfterFunc(100*time.Millisecond, func() { released <- busy.Close() })
+	b, err := envoy.Find(t.Context(), envoy.FindOptions{})
+	if err != nil || b.Version != "1.40.7" {
+		t.Errorf("found %+v, %v", b, err)
+	}
+	if err := <-released; err != nil {
+		t.Error(err)
 	}
 }
