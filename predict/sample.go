@@ -34,8 +34,9 @@ func (k *kind) easy(level float32) float64 {
 // and easy.
 func (p *Predictor) Kinds() []string {
 	var names []string
-	for _, k := range p.kinds {
-		names = append(names, k.name+", hard", k.name+", easy")
+	for i := range p.kinds { // not by value: the levels may be on their way
+		name := p.kinds[i].name
+		names = append(names, name+", hard", name+", easy")
 	}
 	return names
 }
