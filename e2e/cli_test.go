@@ -56,7 +56,7 @@ func TestExitCodes(t *testing.T) {
 		{name: "explain with an unknown mode", args: []string{"explain", "--mode", "best"}, stdin: `{}`, code: 2, stderr: `best`},
 		{name: "bootstrap", args: []string{"envoy", "bootstrap", "--node-id", "n1"}, code: 0, stdout: `"n1"`},
 		{name: "bootstrap with a bad address", args: []string{"envoy", "bootstrap", "--ads", "nowhere"}, code: 2, stderr: `nowhere`},
-		{name: "serve at a bad address", args: serve(good, "--extproc", "nowhere"), code: 1, stderr: `nowhere`},
+		{name: "serve at a bad address", args: serve(good, "--extproc", "nowhere"), code: 2, stderr: `nowhere`},
 		{name: "unknown log level", args: []string{"serve", "--log-level", "loud"}, code: 2, stderr: `loud`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
