@@ -46,15 +46,13 @@ const (
 )
 
 // Cluster metadata, written by the control plane in NamespaceDecision: what a
-// response is annotated with, and all that the upstream ext_proc needs to
-// rewrite a body for a fallback.
+// response is annotated with, and, for whoever reads a config dump, which backend
+// the cluster is and what it is sent.
 const (
-	KeyModel          = "model"            // version reported in x-wye-model
-	KeyZone           = "zone"             // data zone
-	KeyBackend        = "backend"          // backend name
-	KeySendAs         = "send_as"          // value of the body's model field
-	KeyDrop           = "drop"             // comma-separated request fields to remove
-	KeyMaxTokensField = "max_tokens_field" // name of the output cap
+	KeyModel   = "model"   // version reported in x-wye-model
+	KeyZone    = "zone"    // data zone
+	KeyBackend = "backend" // backend name
+	KeySendAs  = "send_as" // value of the body's model field
 )
 
 // HeaderMaxRetries is how the ext_proc server tells Envoy that a chain has fewer

@@ -141,5 +141,5 @@ func (l *local) correct(e *[Dim]float32, logit float32) (corrected, variance flo
 	for i, v := range e {
 		variance += float32(float32(v*v) * l.variances[i])
 	}
-	return logit + l.shift + dot(e[:], l.weights[:]), variance
+	return logit + l.shift + Dot(e[:], l.weights[:]), variance
 }

@@ -35,8 +35,9 @@ func log2(n int) float32 {
 	return float32(exponent) + mantissa - 1
 }
 
-// dot is the inner product of a and the first len(a) elements of b.
-func dot(a, b []float32) float32 {
+// Dot is the inner product of a and the first len(a) elements of b. Exported for
+// training, so that both add up in the same order.
+func Dot(a, b []float32) float32 {
 	b = b[:len(a)]
 	var s0, s1, s2, s3 float32
 	i := 0

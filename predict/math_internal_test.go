@@ -47,7 +47,7 @@ func TestDot(t *testing.T) {
 		for i := range n {
 			want += a[i] * b[i]
 		}
-		if got := dot(a[:n], b); got != want {
+		if got := Dot(a[:n], b); got != want {
 			t.Errorf("dot of %d numbers = %v, want %v", n, got, want)
 		}
 	}

@@ -14,7 +14,7 @@ func layer(w, in, out []float32) {
 	n := len(in)
 	for i := range out {
 		row := w[i*(n+1):][: n+1 : n+1]
-		out[i] = dot(in, row) + row[n]
+		out[i] = Dot(in, row) + row[n]
 	}
 }
 

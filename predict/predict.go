@@ -268,7 +268,7 @@ func (p *Predictor) believe(s *scratch) float32 {
 	w, g := p.w, &p.w.Guard
 	var near float32
 	for i, t := range s.tasks.task[:s.tasks.n] {
-		near += float32(s.tasks.share[i] * Nearness(dot(s.embedding[:], w.TaskCentre[t*Dim:]), w.TaskNear[2*t:]))
+		near += float32(s.tasks.share[i] * Nearness(Dot(s.embedding[:], w.TaskCentre[t*Dim:]), w.TaskNear[2*t:]))
 	}
 	known := sigmoid(float32(g.Weights[0]*near) + float32(g.Weights[1]*s.tasks.share[0]) + g.Weights[Signals])
 	fade := (s.familiar - g.Strange) / max(g.Familiar-g.Strange, 1e-6)
@@ -288,8 +288,8 @@ func (p *Predictor) estimate(s *reading, a *ability) Output {
 	w := p.w
 	level := s.item[0]
 	theta := s.item[1:][:w.Axes]
-	deviation := a.bias + dot(a.axes, theta)
-	length := a.lengthBias + s.item[1+w.Axes] + dot(a.lengthAxes, s.item[2+w.Axes:])
+	deviation := a.bias + Dot(a.axes, theta)
+	length := a.lengthBias + s.item[1+w.Axes] + Dot(a.lengthAxes, s.item[2+w.Axes:])
 	var variance float32
 	for i, t := range s.tasks.task[:s.tasks.n] {
 		share := s.tasks.share[i]

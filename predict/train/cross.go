@@ -72,7 +72,7 @@ func (r *run) onTasks(fitted []*nets) []float64 {
 			p := f.models[m*f.stride:]
 			for t := range tasks {
 				item := f.taskItem[t*width:][:width]
-				out[m*tasks+t] += float64(item[0] + p[0] + dot32(p[1:width], item[1:]))
+				out[m*tasks+t] += float64(item[0] + p[0] + predict.Dot(p[1:width], item[1:]))
 			}
 		}
 	}
@@ -97,7 +97,7 @@ func (n *nets) averages(models int, seen []bool) (average []float64, level float
 		level += float64(item[0])
 		for m := range average {
 			p := n.models[m*n.stride:]
-			average[m] += float64(p[0] + dot32(p[1:width], item[1:]))
+			average[m] += float64(p[0] + predict.Dot(p[1:width], item[1:]))
 		}
 	}
 	for m := range average {
@@ -114,11 +114,11 @@ func (r *run) judge(n *nets, i int, average []float64, level float64) held {
 		hidden := make([]float32, m.hidden)
 		for u := range hidden {
 			w := m.lower.value[u*(m.in+1):][:m.in+1]
-			hidden[u] = max(dot32(r.x[i], w)+w[m.in], 0)
+			hidden[u] = max(predict.Dot(r.x[i], w)+w[m.in], 0)
 		}
 		for o := range out {
 			w := m.upper.value[o*(m.hidden+1):][:m.hidden+1]
-			out[o] = dot32(hidden, w) + w[m.hidden]
+			out[o] = predict.Dot(hidden, w) + w[m.hidden]
 		}
 	}
 	row(n.tasks, logits)
@@ -133,17 +133,17 @@ func (r *run) judge(n *nets, i int, average []float64, level float64) held {
 	h.level, h.levelMean = float64(out[0]), float64(mean[0])
 	for _, o := range r.answers[i] {
 		p := n.models[o.Model*n.stride:]
-		onTasks := p[0] + dot32(p[1:width], mean[1:])
-		all := p[0] + dot32(p[1:width], out[1:])
+		onTasks := p[0] + predict.Dot(p[1:width], mean[1:])
+		all := p[0] + predict.Dot(p[1:width], out[1:])
 		h.onTasks = append(h.onTasks, float64(onTasks))
 		h.beyond = append(h.beyond, float64(all-onTasks))
 		h.average = append(h.average, average[o.Model])
-		h.length = append(h.length, float64(out[width]+p[width]+dot32(p[width+1:n.stride], out[width+1:])))
+		h.length = append(h.length, float64(out[width]+p[width]+predict.Dot(p[width+1:n.stride], out[width+1:])))
 	}
 	var near float64
 	for k := range h.n {
 		t := h.tasks[k]
-		near += h.shares[k] * float64(predict.Nearness(dot32(r.embedding[i], n.centre[t*predict.Dim:]), n.near[2*t:]))
+		near += h.shares[k] * float64(predict.Nearness(predict.Dot(r.embedding[i], n.centre[t*predict.Dim:]), n.near[2*t:]))
 	}
 	h.signals = [predict.Signals]float64{near, h.shares[0]}
 	return h

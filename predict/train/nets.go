@@ -147,14 +147,14 @@ func (r *run) fitItemNet(n *nets, epochs int, order []int, rng *rand.Rand) {
 		for _, o := range r.answers[i] {
 			m := models.value[o.Model*stride:][:stride]
 			dm := models.grad[o.Model*stride:][:stride]
-			logit := out[0] + m[0] + dot32(m[1:1+axes], out[1:])
+			logit := out[0] + m[0] + predict.Dot(m[1:1+axes], out[1:])
 			d := float32(scale * (sigmoid(float64(logit)) - float64(o.Score)))
 			grad[0] += d
 			dm[0] += d
 			axpy(d, m[1:1+axes], grad[1:])
 			axpy(d, out[1:1+axes], dm[1:])
 			if tokens := o.Tokens; tokens > 0 {
-				length := out[1+axes] + m[1+axes] + dot32(m[2+axes:], out[2+axes:])
+				length := out[1+axes] + m[1+axes] + predict.Dot(m[2+axes:], out[2+axes:])
 				e := float64(length) - math.Log(float64(tokens))
 				d := float32(scale * lengthShare * min(max(e, -2), 2))
 				grad[1+axes] += d
@@ -215,7 +215,7 @@ func (r *run) summarise(n *nets, order []int) {
 	}
 	for t, c := range count {
 		centre := n.centre[t*predict.Dim:][:predict.Dim]
-		scale := 1 / max(float32(math.Sqrt(float64(dot32(centre, centre)))), 1e-9)
+		scale := 1 / max(float32(math.Sqrt(float64(predict.Dot(centre, centre)))), 1e-9)
 		for k := range centre {
 			centre[k] *= scale
 		}
@@ -226,7 +226,7 @@ func (r *run) summarise(n *nets, order []int) {
 	sum, square := make([]float64, tasks), make([]float64, tasks)
 	for _, i := range order {
 		t := r.task[i]
-		cosine := float64(dot32(r.embedding[i], n.centre[t*predict.Dim:]))
+		cosine := float64(predict.Dot(r.embedding[i], n.centre[t*predict.Dim:]))
 		sum[t] += cosine
 		square[t] += cosine * cosine
 	}

@@ -3,6 +3,8 @@ package train
 import (
 	"math"
 	"math/rand/v2"
+
+	"wye/predict"
 )
 
 // adam is a parameter vector with its gradient and Adam's moments.
@@ -65,7 +67,7 @@ func newMLP(in, hidden, out int, dropout, decay float32, rng *rand.Rand) *mlp {
 func (n *mlp) forward(x, y []float32, rng *rand.Rand) {
 	for i := range n.hidden {
 		row := n.lower.value[i*(n.in+1):][:n.in+1]
-		h := dot32(x, row) + row[n.in]
+		h := predict.Dot(x, row) + row[n.in]
 		n.active[i] = 0
 		if h > 0 {
 			n.active[i] = 1
@@ -80,7 +82,7 @@ func (n *mlp) forward(x, y []float32, rng *rand.Rand) {
 	}
 	for i := range n.out {
 		row := n.upper.value[i*(n.hidden+1):][:n.hidden+1]
-		y[i] = dot32(n.activity, row) + row[n.hidden]
+		y[i] = predict.Dot(n.activity, row) + row[n.hidden]
 	}
 }
 
@@ -111,24 +113,6 @@ func (n *mlp) backward(x, dy []float32) {
 func (n *mlp) step(rate float64) {
 	n.lower.step(rate)
 	n.upper.step(rate)
-}
-
-// dot32 is the inner product of a and the first len(a) elements of b.
-func dot32(a, b []float32) float32 {
-	b = b[:len(a)]
-	var s0, s1, s2, s3 float32
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		x, y := a[i:i+4:i+4], b[i:i+4:i+4]
-		s0 += float32(x[0] * y[0])
-		s1 += float32(x[1] * y[1])
-		s2 += float32(x[2] * y[2])
-		s3 += float32(x[3] * y[3])
-	}
-	for ; i < len(a); i++ {
-		s0 += float32(a[i] * b[i])
-	}
-	return (s0 + s1) + (s2 + s3)
 }
 
 // axpy adds s·x to the first len(x) elements of y.

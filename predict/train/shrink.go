@@ -217,7 +217,7 @@ func (r *run) shrink(kind string, share believed) {
 func (r *run) onTask(m, t int) float64 {
 	w := r.w
 	item := w.TaskItem[t*(1+w.Axes):][1 : 1+w.Axes]
-	return float64(w.Bias[m] + w.Residual[m*len(w.Tasks)+t] + dot32(w.Ability[m*w.Axes:][:w.Axes], item))
+	return float64(w.Bias[m] + w.Residual[m*len(w.Tasks)+t] + predict.Dot(w.Ability[m*w.Axes:][:w.Axes], item))
 }
 
 // rebase moves the residuals from the networks that they were fitted on, whose

@@ -191,7 +191,7 @@ func (r *run) fitAverages() {
 	for m := range w.Models {
 		var sum float64
 		for t := range tasks {
-			sum += float64(w.Bias[m] + w.Residual[m*tasks+t] + dot32(w.Ability[m*w.Axes:][:w.Axes], w.TaskItem[t*width+1:]))
+			sum += float64(w.Bias[m] + w.Residual[m*tasks+t] + predict.Dot(w.Ability[m*w.Axes:][:w.Axes], w.TaskItem[t*width+1:]))
 		}
 		w.Average[m] = float32(sum / float64(tasks))
 	}
