@@ -47,6 +47,7 @@ vet:
 .PHONY: unit
 unit: ## Unit tests alone.
 	go test -timeout 15m $(PACKAGES)
+	go test -tags purego ./predict # as on architectures without kernels of their own
 
 .PHONY: race
 race: ## Unit tests of what is concurrent, under the race detector.

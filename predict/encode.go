@@ -1,7 +1,5 @@
 package predict
 
-import "encoding/binary"
-
 const (
 	// Dim is the length of an embedding; one bucket's row is one cache line.
 	Dim = 64
@@ -11,13 +9,14 @@ const (
 	Width = Dim + Facts
 
 	rowBias = 128 // rows hold value+rowBias, so that they add up as unsigned
-	// flushRows rows of at most 255 fit a 16-bit lane.
-	flushRows = 256
 )
 
 // weightUnit is the weight of an n-gram that occurs once; others weigh
 // 1+ln(count) times as much, rounded by the class of their count.
 const weightUnit = 16
+
+// classes is how many classes of counts there are.
+const classes = 5
 
 var (
 	countClass = func() (c [256]uint8) {
@@ -36,7 +35,7 @@ var (
 		}
 		return c
 	}()
-	classWeight = [...]int32{16, 27, 36, 46, 62}
+	classWeight = [classes]int32{16, 27, 36, 46, 62}
 )
 
 // sum adds the table rows of g's n-grams, weighted by their counts, into acc
@@ -44,78 +43,47 @@ var (
 // projection, in the same units. Most n-grams occur once: they are added as
 // they come, the others class by class.
 func (e *encoder) sum(g *grams, acc *[Dim]int32) (energy float32) {
-	repeated := g.repeated[:0]
-	once := g.once[:0]
+	// Branches that are hard to foresee cost more than a store: each bucket is
+	// written to both lists and kept in one.
+	once, repeated := 0, 0
 	for _, b := range g.buckets[:g.distinct] {
+		g.byClass[0][once], g.repeated[repeated] = b, b
+		isOnce := 0
 		if g.count[b] == 1 {
-			once = append(once, b)
-		} else {
-			repeated = append(repeated, b)
+			isOnce = 1
 		}
+		once += isOnce
+		repeated += 1 - isOnce
 	}
-	total := e.sumClass(once, classWeight[0], acc)
-	for class := 1; class < len(classWeight) && len(repeated) > 0; class++ {
-		of, rest := once[:0], repeated[:0]
-		for _, b := range repeated {
-			if int(countClass[g.count[b]]) == class {
-				of = append(of, b)
-			} else {
-				rest = append(rest, b)
-			}
-		}
-		repeated = rest
-		total += e.sumClass(of, classWeight[class], acc)
+	n := [classes]int{once}
+	for _, b := range g.repeated[:repeated] {
+		class := countClass[g.count[b]] % classes
+		g.byClass[class][n[class]] = b
+		n[class]++
+	}
+	var total uint64
+	for class, weight := range classWeight {
+		total += e.sumClass(g.byClass[class][:n[class]], weight, acc)
 	}
 	return float32(total) * e.idfUnit * e.idfUnit
 }
 
-// ahead is how many rows before its turn a row is touched. The table is larger
-// than the caches near a core, and a row's additions are too many for the
-// processor to find the next rows' loads by itself.
-const ahead = 12
-
 // sumClass adds the rows of buckets, all of one weight, into acc.
 func (e *encoder) sumClass(buckets []uint16, weight int32, acc *[Dim]int32) (energy uint64) {
-	const even = 0x00ff00ff00ff00ff
-	var lo, hi [Dim / 8]uint64
-	var squares, touched uint64
-	rows := 0
-	for i, b := range buckets {
-		if i+ahead < len(buckets) {
-			touched += uint64(e.rows[int(buckets[i+ahead])*Dim])
-		}
-		squares += uint64(e.idf[b]) * uint64(e.idf[b])
-		row := (*[Dim]byte)(e.rows[int(b)*Dim:])
-		for j := range lo {
-			w := binary.LittleEndian.Uint64(row[j*8:])
-			lo[j] += w & even
-			hi[j] += w >> 8 & even
-		}
-		if rows++; rows == flushRows {
-			flush(acc, &lo, &hi, rows, weight)
-			rows = 0
+	var lanes [Dim]uint16
+	for len(buckets) > 0 {
+		rows := min(len(buckets), flushRows)
+		energy += e.sumRows(buckets[:rows], &lanes)
+		buckets = buckets[rows:]
+		bias := int32(rows * rowBias)
+		for j := 0; j < Dim; j += 16 {
+			for k := range 8 {
+				acc[j+2*k] += (int32(lanes[j+k]) - bias) * weight
+				acc[j+2*k+1] += (int32(lanes[j+8+k]) - bias) * weight
+			}
 		}
 	}
-	flush(acc, &lo, &hi, rows, weight)
-	e.keep(touched)
-	return squares * uint64(weight*weight)
-}
-
-// keep makes the compiler believe that what was touched matters.
-//
-//go:noinline
-func (*encoder) keep(uint64) {}
-
-// flush moves the 16-bit lanes into acc and clears them.
-func flush(acc *[Dim]int32, lo, hi *[Dim / 8]uint64, rows int, weight int32) {
-	bias := int32(rows * rowBias)
-	for j := range lo {
-		for k := range 4 {
-			acc[j*8+2*k] += (int32(lo[j]>>(16*k)&0xffff) - bias) * weight
-			acc[j*8+2*k+1] += (int32(hi[j]>>(16*k)&0xffff) - bias) * weight
-		}
-	}
-	*lo, *hi = [Dim / 8]uint64{}, [Dim / 8]uint64{}
+	return energy * uint64(weight*weight)
 }
 
 // encoder holds the frozen n-gram table.
@@ -158,10 +126,11 @@ func (g *grams) facts(out []float32) {
 	marks := 0
 	options := 0
 	for i, c := range g.text[:g.length] {
-		switch c {
-		case '?':
+		switch markOf[c] {
+		case markNone:
+		case markQuestion:
 			marks++
-		case '.', ')', ':':
+		case markOption:
 			// A letter between a blank or bracket and the mark: an option of
 			// a multiple choice question.
 			if i >= 2 && kindOf[g.text[i-1]] == kindLetter && g.text[i-1] <= 'j' &&
@@ -181,3 +150,12 @@ func (g *grams) facts(out []float32) {
 	out[8] = log2(options)
 	out[9] = sqrt32(float32(g.distinct) / n)
 }
+
+// Marks that facts looks for.
+const (
+	markNone = iota
+	markQuestion
+	markOption // may follow the letter of an option
+)
+
+var markOf = [256]uint8{'?': markQuestion, '.': markOption, ')': markOption, ':': markOption}

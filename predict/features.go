@@ -68,10 +68,10 @@ var fold, kindOf = func() (f, k [256]byte) {
 // which do. It is large and reused.
 type grams struct {
 	count    [Buckets]uint8
-	buckets  [maxDistinct]uint16
+	buckets  [maxDistinct + 1]uint16
 	distinct int
-	once     [maxDistinct]uint16 // scratch of encoder.sum
-	repeated [maxDistinct]uint16 // likewise
+	byClass  [classes][maxDistinct + ahead]uint16 // scratch of encoder.sum
+	repeated [maxDistinct]uint16                  // likewise
 	text     [maxText + textSlack]byte
 	length   int
 	kind     [kinds]int
@@ -124,14 +124,18 @@ func (g *grams) fold(b []byte) {
 }
 
 func (g *grams) add(bucket uint16) {
+	// Whether a bucket is new is hard to foresee for a branch.
 	c := g.count[bucket]
+	g.buckets[g.distinct] = bucket
+	isNew, more := 0, uint8(0)
 	if c == 0 {
-		g.buckets[g.distinct] = bucket
-		g.distinct++
+		isNew = 1
 	}
 	if c < 255 {
-		g.count[bucket] = c + 1
+		more = 1
 	}
+	g.distinct += isNew
+	g.count[bucket] = c + more
 }
 
 // characters counts the 3-, 4- and 5-grams of the normalised text.

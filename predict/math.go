@@ -35,23 +35,4 @@ func log2(n int) float32 {
 	return float32(exponent) + mantissa - 1
 }
 
-// Dot is the inner product of a and the first len(a) elements of b. Exported for
-// training, so that both add up in the same order.
-func Dot(a, b []float32) float32 {
-	b = b[:len(a)]
-	var s0, s1, s2, s3 float32
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		x, y := a[i:i+4:i+4], b[i:i+4:i+4]
-		s0 += float32(x[0] * y[0])
-		s1 += float32(x[1] * y[1])
-		s2 += float32(x[2] * y[2])
-		s3 += float32(x[3] * y[3])
-	}
-	for ; i < len(a); i++ {
-		s0 += float32(a[i] * b[i])
-	}
-	return (s0 + s1) + (s2 + s3)
-}
-
 func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }

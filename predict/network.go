@@ -9,15 +9,6 @@ const (
 	TopTasks = 8
 )
 
-// layer computes out[i] = w[i]·in + bias for rows of len(in)+1 weights.
-func layer(w, in, out []float32) {
-	n := len(in)
-	for i := range out {
-		row := w[i*(n+1):][: n+1 : n+1]
-		out[i] = Dot(in, row) + row[n]
-	}
-}
-
 func relu(x []float32) {
 	for i, v := range x {
 		x[i] = max(v, 0)
