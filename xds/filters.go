@@ -107,6 +107,9 @@ func routingFilter() *hcmv3.HttpFilter {
 // attempt at another backend may have changed: the path and the credentials.
 func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hcmv3.HttpFilter, error) {
 	var filters []*hcmv3.HttpFilter
+	if zoned(b.snapshot) {
+		filters = append(filters, zoneLock(backend.Zone))
+	}
 	if fallback {
 		metadata, err := b.rewriteMetadata(backend)
 		if err != nil {

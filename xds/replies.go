@@ -54,13 +54,20 @@ var routerUnavailable = failure{
 	"The model router is unavailable. Try again shortly.", kindServer, "", "router_unavailable",
 }
 
+// zoneRefused is what a client reads when Envoy kept the request in its zone.
+// The status is Envoy's own, 403.
+var zoneRefused = failure{
+	"The request was about to leave its data zone and was stopped.", kindServer, "", "zone_refused",
+}
+
 // envoyFailures words the replies that Envoy makes by itself, in the order in
-// which they are tried. The first two decide by where the reply comes from.
+// which they are tried. The first three decide by where the reply comes from.
 var envoyFailures = []struct {
 	when string // CEL over Envoy's attributes
 	failure
 }{
 	{`response.code_details.startsWith('ext_proc')`, routerUnavailable},
+	{`response.code_details.startsWith('rbac_access_denied')`, zoneRefused},
 	{statusIs(http.StatusServiceUnavailable), failure{
 		"No provider of a suitable model could be reached. Try again shortly.", kindServer, "", "upstream_unavailable",
 	}},

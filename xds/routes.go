@@ -68,20 +68,15 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 func (b *builder) deploymentRoute(d *router.Deployment) *routev3.Route {
 	name := "deployment/" + d.Name
 	match := exactPath(PathChatCompletions, http.MethodPost)
-	match.DynamicMetadata = []*matcherv3.MetadataMatcher{{
-		Filter: envoy.NamespaceDecision,
-		Path: []*matcherv3.MetadataMatcher_PathSegment{
-			{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: envoy.KeyDeployment}},
-		},
-		Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{
-			StringMatch: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: d.Name}},
-		}},
-	}}
+	match.DynamicMetadata = []*matcherv3.MetadataMatcher{
+		metadataIs(envoy.NamespaceDecision, envoy.KeyDeployment, d.Name),
+	}
 	groups := b.defaultGroups(d)
 	if len(groups) == 0 {
 		r := reply(name, match, http.StatusServiceUnavailable,
 			failure{"The deployment has no provider in its data zone.", kindServer, "model", "upstream_unavailable"}.body())
 		r.TypedPerFilterConfig = runExtProc()
+		r.Metadata = routeMetadata(d)
 		return r
 	}
 	maxBody := d.MaxBodyBytes
@@ -89,8 +84,9 @@ func (b *builder) deploymentRoute(d *router.Deployment) *routev3.Route {
 		maxBody = DefaultMaxBodyBytes
 	}
 	return &routev3.Route{
-		Name:  name,
-		Match: match,
+		Name:     name,
+		Match:    match,
+		Metadata: routeMetadata(d),
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_InlineClusterSpecifierPlugin{
 				InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{Extension: &corev3.TypedExtensionConfig{
