@@ -15,6 +15,7 @@ func TestWye(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *rig.Stack){
 			"Modes":                    testModes,
 			"ModeOverride":             testModeOverride,
+			"RoutingConfig":            testRoutingConfig,
 			"SameDecisionEveryTime":    testSameDecision,
 			"Zone":                     testZone,
 			"ResponseHeaders":          testResponseHeaders,

@@ -33,14 +33,22 @@ func (st *stream) decide() *wire.Problem {
 	}
 	RequestOf(&st.scan, &st.request)
 	st.request.Mode = st.facts.mode
+	if p := Restrict(&st.request, snapshot, &st.scan, body); p != nil {
+		return p
+	}
 	if err := snapshot.Route(&st.request, &st.decision); err != nil {
-		return routeProblem(err)
+		p := routeProblem(err)
+		if err.Kind == router.ErrModeNotAllowed && st.scan.Routing.Mode != nil {
+			p.Param = paramMode
+		}
+		return p
 	}
 	return nil
 }
 
 // RequestOf fills req with what a scan found: the facts that routing needs, with
-// no mode override. The views are the scan's.
+// nothing of what a client may ask of the router beside them: see Restrict. The
+// views are the scan's.
 func RequestOf(f *wire.Facts, req *router.Request) {
 	var needs router.Capability
 	for _, n := range [...]struct {

@@ -12,8 +12,10 @@ type Reason uint8
 // The reasons, in the order in which they are checked.
 const (
 	ReasonNone Reason = iota
+	ReasonUnwanted
 	ReasonZone
 	ReasonCapability
+	ReasonParameter
 	ReasonContext
 	ReasonOutputCap
 	ReasonCost
@@ -24,10 +26,14 @@ func (r Reason) String() string {
 	switch r {
 	case ReasonNone:
 		return ""
+	case ReasonUnwanted:
+		return "not among the models that the request allows"
 	case ReasonZone:
 		return "no backend in the zone"
 	case ReasonCapability:
 		return "lacks a capability"
+	case ReasonParameter:
+		return "ignores a parameter that the request requires"
 	case ReasonContext:
 		return "context window too small"
 	case ReasonOutputCap:
@@ -125,7 +131,7 @@ func (d *Decision) noCandidate(req *Request) *Error {
 			largest = max(largest, m.promptLimit(req.OutputCap))
 		case ReasonOutputCap, ReasonCost:
 			otherwise = true
-		case ReasonNone, ReasonZone, ReasonCapability:
+		case ReasonNone, ReasonUnwanted, ReasonZone, ReasonCapability, ReasonParameter:
 			// Nothing about the request's size would let this model serve it.
 		}
 		if i > 0 {

@@ -5,7 +5,13 @@ package router
 type Request struct {
 	Deployment []byte // the client's model field
 	Mode       Mode   // override; ModeDefault when the client gave none
-	Needs      Capability
+	// Only are the models of the deployment's subset that the client wants;
+	// empty: all.
+	Only Members
+	// Deaf are the models of the deployment's subset that would not honour a
+	// parameter that the client requires.
+	Deaf  Members
+	Needs Capability
 	// PromptTokens is the best estimate of the prompt's length, used for cost;
 	// PromptTokensMax errs on the safe side. A model whose window holds it is
 	// preferred; one that does not hold even a quarter more than the best

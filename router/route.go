@@ -37,10 +37,14 @@ func (d *Decision) filter(req *Request) {
 		c := Candidate{Model: m, position: uint8(i)}
 		model := &d.Snapshot.Models[m]
 		switch {
+		case req.Only != 0 && !req.Only.Has(i):
+			c.Reason = ReasonUnwanted
 		case len(d.Deployment.backends[i]) == 0:
 			c.Reason = ReasonZone
 		case req.Needs&^model.Capabilities != 0:
 			c.Reason, c.Lacks = ReasonCapability, req.Needs&^model.Capabilities
+		case req.Deaf.Has(i):
+			c.Reason = ReasonParameter
 		case model.MaxOutput > 0 && req.OutputCap > model.MaxOutput:
 			c.Reason = ReasonOutputCap
 		default:

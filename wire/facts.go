@@ -51,9 +51,16 @@ type Facts struct {
 	// it stays the same for every turn of one conversation.
 	PrefixHash uint64
 
-	fields []field // top-level, in the body's order
-	texts  []str   // of the message being read
-	names  []byte  // memory of unescaped field names and of Model
+	// Routing and the next two are what routing_config asks for. SessionID is
+	// nil when there is none.
+	Routing         Routing
+	SessionID       []byte
+	SessionStrategy Strategy
+
+	fields []field    // top-level, in the body's order
+	texts  []str      // of the message being read
+	names  []byte     // memory of unescaped field names and of Model
+	refs   []ModelRef // memory of Routing.Models
 
 	// history holds what came before the user turn in user, since what came
 	// after it.
@@ -76,12 +83,13 @@ const keepTexts = 1024
 // reset makes f as good as new and keeps its memory.
 func (f *Facts) reset() {
 	kept := Facts{
-		fields: f.fields[:0], texts: f.texts[:0], names: f.names[:0],
+		fields: f.fields[:0], texts: f.texts[:0], names: f.names[:0], refs: f.refs[:0],
 		system: f.system, user: f.user, history: f.history, since: f.since, tools: f.tools,
 	}
 	if cap(kept.texts) > keepTexts {
 		kept.texts = nil
 	}
+	clear(f.refs) // views into the last body
 	*f = kept
 }
 

@@ -34,6 +34,8 @@ const (
 	CodeEmptyArray    = "empty_array"
 	CodeBelowMinimum  = "integer_below_min_value"
 	CodeUnsupported   = "unsupported_value"
+
+	CodeUnknownParameter = "unknown_parameter"
 )
 
 // invalid is a 400 about the field param.

@@ -35,8 +35,9 @@ func ScanFields(body []byte, f *Facts) *Problem {
 // AppendRewrite appends body as e wants it to dst. f holds what Scan or
 // ScanFields found in that same body. Every byte stays as the client wrote it,
 // except the model's value, the fields that are removed, each with one comma
-// and the white space around it, and the name of the output cap. A rewrite
-// repeated changes nothing.
+// and the white space around it, and the name of the output cap. routing_config,
+// which is for the router alone, is always removed. A rewrite repeated changes
+// nothing.
 //
 // What is removed is gone for every later edit of the result: Envoy shows the
 // step that rewrites a body for a fallback the body as it was rewritten for
@@ -126,7 +127,7 @@ func isCap(name []byte) bool { return string(name) == maxTokens || string(name) 
 
 // drops reports whether the field is removed because Drop names it.
 func (e *Edit) drops(at *field) bool {
-	if string(at.name) == "model" || e.MaxTokensField != "" && isCap(at.name) {
+	if string(at.name) == "model" || string(at.name) == routingConfig || e.MaxTokensField != "" && isCap(at.name) {
 		return false
 	}
 	return slices.Contains(e.Drop, string(at.name))
@@ -134,5 +135,5 @@ func (e *Edit) drops(at *field) bool {
 
 // removes reports whether the i-th field is not in the result.
 func (e *Edit) removes(at *field, i, capKeeper int) bool {
-	return e.drops(at) || capKeeper >= 0 && capKeeper != i && isCap(at.name)
+	return string(at.name) == routingConfig || e.drops(at) || capKeeper >= 0 && capKeeper != i && isCap(at.name)
 }

@@ -102,6 +102,16 @@ func TestAppendRewrite(t *testing.T) {
 			`{"model":"served","max_completion_tokens":5,` + messages + `}`, "",
 		},
 		{
+			"routing_config is the router's", `{"routing_config":{"mode":"cost"}, "model":"auto",` + messages + `,"x":1 , "routing\u005fconfig2":{}}`,
+			wire.Edit{Drop: []string{"routing_config"}},
+			`{"model":"served",` + messages + `,"x":1 , "routing\u005fconfig2":{}}`, "",
+		},
+		{
+			"an escaped routing_config is, too", `{"model":"auto",` + messages + ` , "routing\u005fconfig" : null}`,
+			wire.Edit{},
+			`{"model":"served",` + messages + `}`, "",
+		},
+		{
 			"a cap may be dropped", `{"model":"auto","max_tokens":5,` + messages + `}`,
 			wire.Edit{Drop: []string{"max_tokens"}},
 			`{"model":"served",` + messages + `}`, "max_tokens",
@@ -172,6 +182,7 @@ func FuzzRewrite(f *testing.F) {
 	f.Add([]byte(`{"model":"a", "messages":[{"role":"user","content":"hi"}],"temperature":1e2 ,"stop":null}`), "b", "temperature,stop", uint8(1))
 	f.Add([]byte(`{"max_tokens":1,"model":"a","max_completion_tokens":2,"\u0073top":[1, 2]}`), "b\"", "stop", uint8(2))
 	f.Add([]byte(`{"model":"a"}`), "", "model", uint8(0))
+	f.Add([]byte(`{"routing_config":{"mode":"cost"},"model":"a","stop":1}`), "b", "routing_config,stop", uint8(0))
 	f.Add([]byte(`{"":0,"stop":0,"model":"0"}`), "a", ",stop", uint8(0)) // an empty name counts as one
 	f.Fuzz(func(t *testing.T, body []byte, model, drop string, limit uint8) {
 		var facts wire.Facts
@@ -203,7 +214,7 @@ func FuzzRewrite(f *testing.F) {
 					t.Fatal(err)
 				}
 				m.value = gjson.Get(quoted, "model").String()
-			case isCap(m.key) && caps:
+			case isCap(m.key) && caps, m.key == "routing_config":
 				continue
 			case slices.Contains(edit.Drop, m.key):
 				dropped = append(dropped, m.key)

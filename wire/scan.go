@@ -53,12 +53,14 @@ const (
 	fieldResponseFormat
 	fieldAudio
 	fieldModalities
+	fieldRoutingConfig
 )
 
 // knownNames lists the fields that Scan reads, in the order of their bits.
 var knownNames = [...]string{
 	"model", "messages", "stream", "max_tokens", "max_completion_tokens", "tools", "functions",
 	"parallel_tool_calls", "response_format", "audio", "modalities",
+	routingConfig,
 }
 
 // lookUp returns the field that name spells, 0 when Scan does not read it.
@@ -214,6 +216,8 @@ func (r *reader) value(is known) bool {
 		return r.audio()
 	case fieldModalities:
 		return r.modalities()
+	case fieldRoutingConfig:
+		return r.routing()
 	}
 	return r.skip()
 }

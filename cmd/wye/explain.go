@@ -118,6 +118,9 @@ func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment s
 	if deployment != "" {
 		req.Deployment = []byte(deployment)
 	}
+	if problem := extproc.Restrict(&req, s, &facts, body); problem != nil {
+		return nil, fmt.Errorf("request: %w", problem)
+	}
 	var d router.Decision
 	report := explain.New(&d, &req, s.Route(&req, &d))
 	if d.Deployment != nil {

@@ -1,0 +1,63 @@
+package e2e_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/tidwall/gjson"
+
+	"wye/e2e/internal/rig"
+)
+
+// What a body asks of the router is heeded on the first attempt and on every
+// fallback, and no provider sees that it was asked.
+func testRoutingConfig(t *testing.T, s *rig.Stack) {
+	const ask = `{"routing_config":{"mode":"quality","models":["medium",{"name":"small","format":"rig"}]},` +
+		`"model":"auto","messages":[{"role":"user","content":"Say hello."}]}`
+	for _, tt := range []struct {
+		name, fail string
+		want       []string // models that are called
+	}{
+		{"first attempt", "", []string{"medium"}},
+		{"fallback", "medium-eu=503,medium-us=503", []string{"medium", "small"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			id := rig.ID()
+			headers := []string{rig.IDHeader, id, "x-wye-mode", "cost"}
+			if tt.fail != "" {
+				headers = append(headers, rig.FailHeader, tt.fail)
+			}
+			got := s.Post(t, []byte(ask), headers...)
+			if got.Status != http.StatusOK || got.Header.Get("x-wye-mode") != "quality" {
+				t.Fatalf("status %d, mode %q: %s", got.Status, got.Header.Get("x-wye-mode"), got.Body)
+			}
+			seen := s.Find(id)
+			if len(seen) != len(tt.want) {
+				t.Fatalf("%d attempts, want %q", len(seen), tt.want)
+			}
+			for i, r := range seen {
+				if gjson.GetBytes(r.Body, "routing_config").Exists() {
+					t.Errorf("%s was sent %s", r.Backend, r.Body)
+				}
+				if name := r.Backend[:len(tt.want[i])]; name != tt.want[i] {
+					t.Errorf("attempt %d went to %s, want %s", i+1, r.Backend, tt.want[i])
+				}
+			}
+		})
+	}
+	for name, config := range map[string]string{
+		"unknown model": `{"models":["thinker"]}`, "unknown mode": `{"mode":"best"}`, "unknown member": `{"budget":1}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := rig.ID()
+			got := s.Post(t, []byte(`{"model":"auto","messages":[{"role":"user","content":"hi"}],"routing_config":`+config+`}`), rig.IDHeader, id)
+			e, err := got.Error()
+			if err != nil || got.Status != http.StatusBadRequest {
+				t.Fatalf("status %d, %v: %s", got.Status, err, got.Body)
+			}
+			if e.Param == nil || len(*e.Param) < len("routing_config.") || len(s.Seen(id)) > 0 {
+				t.Errorf("%s: reached %q", got.Body, s.Seen(id))
+			}
+		})
+	}
+}

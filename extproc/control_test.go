@@ -1,0 +1,103 @@
+package extproc_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wye/extproc"
+)
+
+// asking is a chat completion with that routing_config and further fields.
+func asking(deployment, config, more string) string {
+	return `{"model":"` + deployment + `","routing_config":` + config + `,"messages":[{"role":"user","content":"hi"}]` + more + `}`
+}
+
+// What a body asks of the router decides, and no provider sees it.
+func TestRoutingConfigDecides(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{})
+	for _, tt := range []struct {
+		name, config, more string
+		headers            []string
+		model, mode        string // of the first attempt
+		attempts           int
+		body               string // what is sent besides model and messages
+	}{
+		{"nothing", `{}`, `,"temperature":1`, nil, "large-v1", "quality", 2, ``},
+		{"a mode", `{"mode":"Cost"}`, ``, nil, "small-v1", "cost", 2, ``},
+		{"the body's mode before the header's", `{"mode":"quality"}`, ``, []string{"x-wye-mode", "cost"}, "large-v1", "quality", 2, ``},
+		{"the header's mode", `{"mode":null}`, ``, []string{"x-wye-mode", "cost"}, "small-v1", "cost", 2, ``},
+		{"a model", `{"models":["small"]}`, ``, nil, "small-v1", "quality", 1, ``},
+		{"the version that it reports", `{"models":["small-v1"]}`, ``, nil, "small-v1", "quality", 1, ``},
+		{"Foundry's object", `{"models":[{"name":"small","version":"v1"}]}`, ``, nil, "small-v1", "quality", 1, ``},
+		{"models in no order", `{"models":["small","large","small"]}`, ``, nil, "large-v1", "quality", 2, ``},
+		{"parameters", `{"require_parameters":true}`, `,"temperature":1`, nil, "small-v1", "quality", 1, `,"temperature":1`},
+		{"parameters that all honour", `{"require_parameters":true}`, `,"temperature":null,"seed":1`, nil, "large-v1", "quality", 2, `,"seed":1`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			text := asking("auto", tt.config, tt.more)
+			replies, err := exchange(t, conn, true, chat(len(text), tt.headers...), body(text, true))
+			got := readRouted(t, replies, err)
+			want := `{"model":"` + tt.model + `","messages":[{"role":"user","content":"hi"}]` + tt.body + `}`
+			if diff := cmp.Diff(want, got.Body); diff != "" {
+				t.Error(diff)
+			}
+			decision, _ := got.Metadata["wye"].(map[string]any)
+			route, _ := got.Metadata["wye.route"].(map[string]any)
+			chain, _ := route["priority_groups"].([]any)
+			if decision["mode"] != tt.mode || len(chain) != tt.attempts {
+				t.Errorf("mode %v, %d attempts", decision["mode"], len(chain))
+			}
+		})
+	}
+}
+
+// What cannot be granted is refused before any call, and says which field is at
+// fault.
+func TestRoutingConfigRefused(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{})
+	for _, tt := range []struct {
+		name, deployment, config, more string
+		code, param, message           string
+	}{
+		{"no mode", "auto", `{"mode":"fast"}`, ``, "invalid_mode", "routing_config.mode", `"fast"`},
+		{"a mode that is not allowed", "fixed", `{"mode":"quality"}`, ``, "mode_not_allowed", "routing_config.mode", "quality"},
+		{"no model", "auto", `{"models":["small","no-such"]}`, ``, "invalid_value", "routing_config.models[1]", `"no-such"`},
+		{"a model beyond the subset", "single", `{"models":["large"]}`, ``, "invalid_value", "routing_config.models[0]", `"large"`},
+		{
+			"another version", "auto", `{"models":[{"name":"large","version":"2","format":"X"}]}`, ``,
+			"invalid_value", "routing_config.models[0]", `"large" of version "2" of format "X"`,
+		},
+		{"a name of any length", "auto", `{"models":["` + strings.Repeat("x", 5000) + `"]}`, ``, "invalid_value", "routing_config.models[0]", `xx"`},
+		{"what is no routing_config", "auto", `{"model":"small"}`, ``, "unknown_parameter", "routing_config.model", "routing_config.model"},
+		{
+			"parameters that none honours", "auto", `{"models":["large"],"require_parameters":true}`, `,"temperature":0`,
+			"no_candidate", "", "ignores a parameter",
+		},
+		{"no deployment", "nobody", `{"models":["large"],"require_parameters":true}`, ``, "model_not_found", "model", `"nobody"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			text := asking(tt.deployment, tt.config, tt.more)
+			replies, err := exchange(t, conn, true, chat(len(text)), body(text, true))
+			got := readRefusal(t, replies, err)
+			var e struct {
+				Error struct{ Message, Type, Param, Code string }
+			}
+			if err := json.Unmarshal([]byte(got.Body), &e); err != nil {
+				t.Fatal(err)
+			}
+			if e.Error.Code != tt.code || e.Error.Param != tt.param || !strings.Contains(e.Error.Message, tt.message) || len(got.Body) > 1000 {
+				t.Errorf("%s", got.Body)
+			}
+			if want := map[bool]int{true: 404, false: 400}[tt.code == "model_not_found"]; got.Status != want {
+				t.Errorf("status %d", got.Status)
+			}
+		})
+	}
+}
