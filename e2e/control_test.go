@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/tidwall/gjson"
@@ -57,6 +58,37 @@ func testRoutingConfig(t *testing.T, s *rig.Stack) {
 			}
 			if e.Param == nil || len(*e.Param) < len("routing_config.") || len(s.Seen(id)) > 0 {
 				t.Errorf("%s: reached %q", got.Body, s.Seen(id))
+			}
+		})
+	}
+}
+
+// A model that a deployment lets clients name is served by that deployment's
+// rules, and by no other model.
+func testNamedModels(t *testing.T, s *rig.Stack) {
+	for _, tt := range []struct {
+		model, fail string
+		status      int
+		called      []string
+	}{
+		{"open/medium", "", 200, []string{"medium-eu"}},
+		{"large", "", 200, []string{"large-eu"}},
+		{"large", "large-eu=503", 503, []string{"large-eu"}}, // neither another model nor another zone
+		{"thinking/thinker", "", 404, nil},
+		{"small", "", 404, nil},
+	} {
+		t.Run(tt.model+tt.fail, func(t *testing.T) {
+			id := rig.ID()
+			headers := []string{rig.IDHeader, id}
+			if tt.fail != "" {
+				headers = append(headers, rig.FailHeader, tt.fail)
+			}
+			got := s.Post(t, rig.Chat(tt.model, "Say hello."), headers...)
+			if seen := s.Seen(id); got.Status != tt.status || !slices.Equal(seen, tt.called) {
+				t.Fatalf("status %d, %q were called: %s", got.Status, seen, got.Body)
+			}
+			if got.Status == http.StatusOK && (got.Header.Get("x-wye-deployment") != "open" || got.Header.Get("x-wye-zone") != "eu") {
+				t.Errorf("headers %v", got.Header)
 			}
 		})
 	}

@@ -180,12 +180,12 @@ func testModelList(t *testing.T, s *rig.Stack) {
 			t.Errorf("GET of %s: status %d: %s", m.ID, one.Status, one.Body)
 		}
 	}
-	for _, want := range []string{"auto", "alias-of-auto", "fixed", "eu-only", "thinking"} {
+	for _, want := range []string{"auto", "alias-of-auto", "fixed", "eu-only", "thinking", "open", "open/large", "medium"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is not in %q", want, names)
 		}
 	}
-	for _, hidden := range []string{"large", "medium", "small", "thinker"} {
+	for _, hidden := range []string{"small", "thinker", "auto/large"} {
 		if slices.Contains(names, hidden) {
 			t.Errorf("model %s is listed, clients cannot call it", hidden)
 		}

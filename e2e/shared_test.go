@@ -16,6 +16,7 @@ func TestWye(t *testing.T) {
 			"Modes":                    testModes,
 			"ModeOverride":             testModeOverride,
 			"RoutingConfig":            testRoutingConfig,
+			"NamedModels":              testNamedModels,
 			"SameDecisionEveryTime":    testSameDecision,
 			"Zone":                     testZone,
 			"ResponseHeaders":          testResponseHeaders,

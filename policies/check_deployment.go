@@ -35,6 +35,70 @@ func (c *checker) checkNames() {
 			claim(fmt.Sprintf("deployments[%d].aliases[%d]", i, j), alias)
 		}
 	}
+	c.checkDefault(owner)
+	c.checkNamedModels(owner)
+}
+
+// checkDefault makes sure that auto means the default deployment and nothing
+// else. owner has the paths of the names that are taken.
+func (c *checker) checkDefault(owner map[string]string) {
+	name := c.document.GetDefaultDeployment()
+	if name == "" {
+		return
+	}
+	const path = "default_deployment"
+	var names []string
+	for i, d := range c.document.GetDeployments() {
+		names = append(names, d.GetName())
+		if d.GetName() != name {
+			continue
+		}
+		other, taken := owner[router.NameAuto]
+		own := fmt.Sprintf("deployments[%d].", i)
+		switch {
+		case c.models[router.NameAuto] != nil:
+			c.errorf(path, "%s is the name of a model in the catalog", quote(router.NameAuto))
+		case taken && !strings.HasPrefix(other, own):
+			c.errorf(path, "the name %s, by which clients call the default deployment, is taken by %s", quote(router.NameAuto), other)
+		}
+		return
+	}
+	if !c.report.full() {
+		c.errorf(path, "%s", unknown("deployment", name, names))
+	}
+}
+
+// checkNamedModels makes sure that no model which clients may name is called as
+// something else is, and points out which ones several deployments offer.
+func (c *checker) checkNamedModels(owner map[string]string) {
+	standard := c.document.GetDefaultDeployment()
+	offered := make(map[string]string) // model → first deployment that offers it
+	for _, d := range c.document.GetDeployments() {
+		if d.GetNamedModels() && d.GetName() == standard {
+			for _, model := range d.GetSubset() {
+				offered[model] = "" // clients who name it mean this deployment
+			}
+		}
+	}
+	for i, d := range c.document.GetDeployments() {
+		if !d.GetNamedModels() {
+			continue
+		}
+		path := fmt.Sprintf("deployments[%d].named_models", i)
+		for _, model := range slices.Compact(slices.Sorted(slices.Values(d.GetSubset()))) {
+			full := router.QualifiedName(d.GetName(), model)
+			if other, taken := owner[full]; taken {
+				c.errorf(path, "the name %s is taken by %s", quote(full), other)
+			}
+			switch other, known := offered[model]; {
+			case !known:
+				offered[model] = d.GetName()
+			case other != "":
+				c.warnf(path, "model %s is offered by deployment %s too: clients must write %s",
+					quote(model), quote(other), quote(full))
+			}
+		}
+	}
 }
 
 func (c *checker) checkDeployment(path string, d *policyv1.Deployment) {

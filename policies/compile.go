@@ -30,7 +30,7 @@ func (p *Policy) Compile(opts ...CompileOption) (*router.Snapshot, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	config := router.Config{Hash: p.hash}
+	config := router.Config{Hash: p.hash, Default: p.document.GetDefaultDeployment()}
 	index := make(map[string]router.ModelIndex)
 	for i, m := range p.document.GetCatalog() {
 		index[m.GetName()] = router.ModelIndex(i)
@@ -136,6 +136,7 @@ func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelInde
 		Aliases:       d.GetAliases(),
 		Mode:          compileMode(d.GetMode()),
 		Zone:          d.GetZone(),
+		NamedModels:   d.GetNamedModels(),
 		Bands:         router.Bands{Balanced: d.GetBands().GetBalanced(), Cost: d.GetBands().GetCost()},
 		MaxCost:       d.GetLimits().GetMaxCostUsd(),
 		MaxAttempts:   int(d.GetLimits().GetMaxAttempts()),

@@ -30,7 +30,7 @@ const (
 // leaves to the catalog and to defaults, and without what changes no decision.
 // It is the content that the hash names and that is compiled.
 func (c *checker) effective() *policyv1.Policy {
-	e := &policyv1.Policy{}
+	e := &policyv1.Policy{DefaultDeployment: c.document.GetDefaultDeployment()}
 	referred := make(map[string]bool)
 	for _, b := range c.document.GetBackends() {
 		referred[b.GetModel()] = true

@@ -9,9 +9,10 @@ import "cmp"
 func (s *Snapshot) Route(req *Request, d *Decision) *Error {
 	d.Reset()
 	d.Snapshot = s
-	dep := s.Deployment(req.Deployment)
+	means := s.byName[string(req.Deployment)]
+	dep := means.deployment
 	if dep == nil {
-		return errorf(ErrUnknownDeployment, "the deployment %q does not exist", clip(req.Deployment, 128))
+		return means.unknown(req.Deployment)
 	}
 	d.Deployment = dep
 	d.Mode = dep.Mode
@@ -21,7 +22,7 @@ func (s *Snapshot) Route(req *Request, d *Decision) *Error {
 		}
 		d.Mode = req.Mode
 	}
-	d.filter(req)
+	d.filter(req, means.only)
 	d.score(req)
 	d.rank()
 	if d.Ranked == 0 {
@@ -31,13 +32,14 @@ func (s *Snapshot) Route(req *Request, d *Decision) *Error {
 	return nil
 }
 
-// filter applies the hard filters that need no estimate.
-func (d *Decision) filter(req *Request) {
+// filter applies the hard filters that need no estimate. named is the model that
+// the request names in place of the deployment, empty when it names none.
+func (d *Decision) filter(req *Request, named Members) {
 	for i, m := range d.Deployment.Subset {
 		c := Candidate{Model: m, position: uint8(i)}
 		model := &d.Snapshot.Models[m]
 		switch {
-		case req.Only != 0 && !req.Only.Has(i):
+		case req.Only != 0 && !req.Only.Has(i), named != 0 && !named.Has(i):
 			c.Reason = ReasonUnwanted
 		case len(d.Deployment.backends[i]) == 0:
 			c.Reason = ReasonZone

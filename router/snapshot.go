@@ -3,7 +3,6 @@ package router
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -45,6 +44,7 @@ type Deployment struct {
 	Mode         Mode
 	AllowedModes ModeSet // what a client may ask for; always has Mode
 	Subset       []ModelIndex
+	NamedModels  bool   // clients may name a model of the subset
 	Zone         string // empty or "global": any zone
 	Bands        Bands
 	// MaxCost bounds the expected cost of one call in US dollars; 0: none.
@@ -83,6 +83,7 @@ type Config struct {
 	Models      []Model
 	Backends    []Backend
 	Deployments []Deployment
+	Default     string // name of the deployment that serves NameAuto; empty: none
 }
 
 // Snapshot is one compiled policy. It is immutable and safe for concurrent
@@ -92,7 +93,7 @@ type Snapshot struct {
 	Models      []Model
 	Backends    []Backend
 	Deployments []Deployment
-	byName      map[string]*Deployment
+	byName      map[string]target
 }
 
 // NewSnapshot checks what routing relies on and compiles the lookups. A policy
@@ -114,7 +115,7 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 	}
 	s := &Snapshot{
 		Hash: c.Hash, Models: c.Models, Backends: c.Backends, Deployments: c.Deployments,
-		byName: make(map[string]*Deployment),
+		byName: make(map[string]target),
 	}
 	for i := range s.Deployments {
 		d := &s.Deployments[i]
@@ -138,12 +139,6 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 				fault("deployment %q: model index %d out of range", d.Name, m)
 			}
 		}
-		for _, name := range append([]string{d.Name}, d.Aliases...) {
-			if s.byName[name] != nil {
-				fault("deployment %q: name %q is taken by %q", d.Name, name, s.byName[name].Name)
-			}
-			s.byName[name] = d
-		}
 		d.backends = make([][]BackendIndex, len(d.Subset))
 		for j, m := range d.Subset {
 			for k := range s.Backends {
@@ -153,23 +148,11 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 			}
 		}
 	}
+	errs = append(errs, s.name(c.Default)...)
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return s, nil
-}
-
-// Deployment looks a deployment up by name or alias; nil when there is none.
-func (s *Snapshot) Deployment(name []byte) *Deployment { return s.byName[string(name)] }
-
-// Names returns every deployment name and alias, sorted.
-func (s *Snapshot) Names() []string {
-	names := make([]string, 0, len(s.byName))
-	for n := range s.byName {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // Router holds the current Snapshot. Route pins it once per request; Swap

@@ -35,8 +35,19 @@ func TestNewSnapshotFaults(t *testing.T) {
 		{"unknown model", router.Config{Models: models, Deployments: with(func(d *router.Deployment) { d.Subset = []router.ModelIndex{1} })}, "model index 1 out of range"},
 		{"no attempts", router.Config{Models: models, Deployments: with(func(d *router.Deployment) { d.MaxAttempts = 0 })}, "0 attempts"},
 		{"too many attempts", router.Config{Models: models, Deployments: with(func(d *router.Deployment) { d.MaxAttempts = 9 })}, "9 attempts"},
-		{"two of a name", router.Config{Models: models, Deployments: []router.Deployment{ok, ok}}, `name "d" is taken by "d"`},
-		{"alias of another's name", router.Config{Models: models, Deployments: []router.Deployment{ok, with(func(d *router.Deployment) { d.Name, d.Aliases = "e", []string{"d"} })[0]}}, `name "d" is taken by "d"`},
+		{"two of a name", router.Config{Models: models, Deployments: []router.Deployment{ok, ok}}, `name "d" is taken by deployment "d"`},
+		{"alias of another's name", router.Config{Models: models, Deployments: []router.Deployment{ok, with(func(d *router.Deployment) { d.Name, d.Aliases = "e", []string{"d"} })[0]}}, `name "d" is taken by deployment "d"`},
+		{"no default deployment", router.Config{Models: models, Deployments: []router.Deployment{ok}, Default: "e"}, `no default deployment "e"`},
+		{
+			"auto is another", router.Config{Models: models, Default: "d", Deployments: []router.Deployment{
+				ok, with(func(d *router.Deployment) { d.Name = "auto" })[0],
+			}}, `name "auto" is taken by deployment "auto"`,
+		},
+		{
+			"a deployment named like a model", router.Config{Models: models, Deployments: []router.Deployment{
+				with(func(d *router.Deployment) { d.NamedModels = true })[0], with(func(d *router.Deployment) { d.Name = "m" })[0],
+			}}, `name "m" is taken by deployment "m"`,
+		},
 		{"too large a catalog", router.Config{Models: make([]router.Model, 1025)}, "1025 models"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

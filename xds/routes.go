@@ -3,6 +3,7 @@ package xds
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,11 +45,14 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 		notAllowed(exactPath(PathModels), "GET, HEAD"))
 	largest := len(list)
 	for _, name := range b.snapshot.Names() {
-		path := PathModels + "/" + url.PathEscape(name)
 		largest = max(largest, len(each[name]))
-		routes = append(routes,
-			reply("model/"+name, exactPath(path, http.MethodGet, http.MethodHead), http.StatusOK, each[name]),
-			notAllowed(exactPath(path), "GET, HEAD"))
+		// Clients differ in whether they escape a slash.
+		paths := []string{PathModels + "/" + url.PathEscape(name), PathModels + "/" + name}
+		for _, path := range slices.Compact(paths) {
+			routes = append(routes,
+				reply("model/"+name, exactPath(path, http.MethodGet, http.MethodHead), http.StatusOK, each[name]),
+				notAllowed(exactPath(path), "GET, HEAD"))
+		}
 	}
 	routes = append(routes,
 		reply("no model", prefixPath(PathModels+"/"), http.StatusNotFound,

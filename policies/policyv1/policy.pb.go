@@ -211,9 +211,12 @@ type Policy struct {
 	// Router endpoints, named by clients in the request's model field.
 	Deployments []*Deployment `protobuf:"bytes,3,rep,name=deployments,proto3" json:"deployments,omitempty"`
 	// What holds for every deployment that does not say otherwise.
-	Defaults      *Defaults `protobuf:"bytes,4,opt,name=defaults,proto3" json:"defaults,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Defaults *Defaults `protobuf:"bytes,4,opt,name=defaults,proto3" json:"defaults,omitempty"`
+	// Name of the deployment that serves requests whose model is auto. Default:
+	// none, and then auto is a name like any other.
+	DefaultDeployment string `protobuf:"bytes,5,opt,name=default_deployment,json=defaultDeployment,proto3" json:"default_deployment,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -272,6 +275,13 @@ func (x *Policy) GetDefaults() *Defaults {
 		return x.Defaults
 	}
 	return nil
+}
+
+func (x *Policy) GetDefaultDeployment() string {
+	if x != nil {
+		return x.DefaultDeployment
+	}
+	return ""
 }
 
 // Catalog is a document of models alone, such as the embedded one.
@@ -1065,9 +1075,14 @@ type Deployment struct {
 	// Data zone: only backends of this zone may serve. Default global: any.
 	Zone string `protobuf:"bytes,6,opt,name=zone,proto3" json:"zone,omitempty"`
 	// Predictor version. Default: the newest that this binary has.
-	Predictor     *string `protobuf:"bytes,7,opt,name=predictor,proto3,oneof" json:"predictor,omitempty"`
-	Limits        *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
-	Bands         *Bands  `protobuf:"bytes,9,opt,name=bands,proto3" json:"bands,omitempty"`
+	Predictor *string `protobuf:"bytes,7,opt,name=predictor,proto3,oneof" json:"predictor,omitempty"`
+	Limits    *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
+	Bands     *Bands  `protobuf:"bytes,9,opt,name=bands,proto3" json:"bands,omitempty"`
+	// Whether clients may name a model of the subset in place of the deployment,
+	// as DEPLOYMENT/MODEL, or as MODEL alone where no other deployment offers it or
+	// this is the default deployment. Everything else about the deployment holds:
+	// its zone, its limits and what the request needs. Default false.
+	NamedModels   bool `protobuf:"varint,12,opt,name=named_models,json=namedModels,proto3" json:"named_models,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1163,6 +1178,13 @@ func (x *Deployment) GetBands() *Bands {
 		return x.Bands
 	}
 	return nil
+}
+
+func (x *Deployment) GetNamedModels() bool {
+	if x != nil {
+		return x.NamedModels
+	}
+	return false
 }
 
 // AllowedModes wraps the list so that an empty one ("none but its own") can be
@@ -1407,12 +1429,13 @@ var File_wye_policy_v1_policy_proto protoreflect.FileDescriptor
 
 const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\x1awye/policy/v1/policy.proto\x12\rwye.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x83\x02\n" +
+	"\x1awye/policy/v1/policy.proto\x12\rwye.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xbc\x02\n" +
 	"\x06Policy\x129\n" +
 	"\acatalog\x18\x01 \x03(\v2\x14.wye.policy.v1.ModelB\t\xbaH\x06\x92\x01\x03\x10\x80\bR\acatalog\x12?\n" +
 	"\bbackends\x18\x02 \x03(\v2\x16.wye.policy.v1.BackendB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\bbackends\x12H\n" +
 	"\vdeployments\x18\x03 \x03(\v2\x19.wye.policy.v1.DeploymentB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\bR\vdeployments\x123\n" +
-	"\bdefaults\x18\x04 \x01(\v2\x17.wye.policy.v1.DefaultsR\bdefaults\"9\n" +
+	"\bdefaults\x18\x04 \x01(\v2\x17.wye.policy.v1.DefaultsR\bdefaults\x127\n" +
+	"\x12default_deployment\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x11defaultDeployment\"9\n" +
 	"\aCatalog\x12.\n" +
 	"\acatalog\x18\x01 \x03(\v2\x14.wye.policy.v1.ModelR\acatalog\"\x88\t\n" +
 	"\x05Model\x12\xb2\x01\n" +
@@ -1527,7 +1550,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x06prefix\x18\x04 \x01(\tBg\xbaHd\xba\x01a\n" +
 	"\x11credential.prefix\x12-must be at most 64 printable ASCII characters\x1a\x1dthis.matches('^[ -~]{0,64}$')H\x01R\x06prefix\x88\x01\x01B\x0f\n" +
 	"\x06source\x12\x05\xbaH\x02\b\x01B\t\n" +
-	"\a_prefix\"\xfa\x06\n" +
+	"\a_prefix\"\x9d\a\n" +
 	"\n" +
 	"Deployment\x12\xb4\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\x9f\x01\xbaH\x9b\x01\xba\x01\x97\x01\n" +
@@ -1542,7 +1565,8 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x04zone\x12[must be at most 63 lower-case letters, digits or - and start and end with a letter or digit\x1a7this.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$')R\x04zone\x12*\n" +
 	"\tpredictor\x18\a \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\tpredictor\x88\x01\x01\x12-\n" +
 	"\x06limits\x18\b \x01(\v2\x15.wye.policy.v1.LimitsR\x06limits\x12*\n" +
-	"\x05bands\x18\t \x01(\v2\x14.wye.policy.v1.BandsR\x05bandsB\f\n" +
+	"\x05bands\x18\t \x01(\v2\x14.wye.policy.v1.BandsR\x05bands\x12!\n" +
+	"\fnamed_models\x18\f \x01(\bR\vnamedModelsB\f\n" +
 	"\n" +
 	"_predictor\"L\n" +
 	"\fAllowedModes\x12<\n" +
