@@ -39,6 +39,10 @@ type Config struct {
 	// clients are legitimate, silent ones are refused with 408.
 	// DefaultIdleTimeout.
 	IdleTimeout time.Duration
+	// Hold lets requests arrive but has none decided until Server.Release: what a
+	// decision names must be with Envoy first, and only the control half knows.
+	// A stream waits at most IdleTimeout.
+	Hold bool
 	// AppendID appends a decision id of printable ASCII to dst. It is called
 	// concurrently. 16 random hex digits.
 	AppendID func(dst []byte) []byte

@@ -26,6 +26,7 @@ type Server struct {
 	prepared preparedCache
 	buffers  bufferPool
 	inflight budget
+	hold     hold
 	decoders decoders
 	streams  sync.Pool // of *stream
 }
@@ -53,6 +54,9 @@ func New(c Config) *Server {
 	}
 	s := &Server{config: c.withDefaults(), health: health.NewServer()}
 	s.inflight.limit = int64(s.config.MaxInflightBytes)
+	if c.Hold {
+		s.hold.start()
+	}
 	s.streams.New = func() any { return newStream(s) }
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec(&s.buffers)),
@@ -105,6 +109,7 @@ func (s *Server) Serve(l net.Listener) error {
 // streams and stops. When ctx ends before that, the rest is cut off and ctx's
 // error is returned.
 func (s *Server) Drain(ctx context.Context, notice time.Duration) error {
+	s.Release()
 	s.setServing(healthv1.HealthCheckResponse_NOT_SERVING)
 	timer := time.NewTimer(notice)
 	defer timer.Stop()

@@ -286,6 +286,9 @@ func (st *stream) answer() error {
 	if st.fallback {
 		return st.answerFallback()
 	}
+	if err := st.server.hold.wait(st.grpc.Context()); err != nil {
+		return st.receiveFailed(status.FromContextError(err).Err())
+	}
 	start := time.Now()
 	p := st.decide()
 	if p != nil {

@@ -49,6 +49,9 @@ func (r *Rejection) Error() string {
 type stream struct {
 	node  Node
 	types map[string]*subscription
+	// returning is set when the Envoy had resources before the stream began,
+	// and so serves requests.
+	returning bool
 }
 
 // subscription is one type on one stream.
@@ -124,6 +127,7 @@ func (s *stream) receivedDelta(r *discoveryv3.DeltaDiscoveryRequest) (acked, ref
 	if first {
 		// An Envoy that was connected before says what it already has.
 		maps.Copy(sub.acked, r.GetInitialResourceVersions())
+		s.returning = s.returning || len(sub.acked) > 0
 	}
 	for _, name := range r.GetResourceNamesUnsubscribe() {
 		delete(sub.acked, name)
@@ -133,6 +137,8 @@ func (s *stream) receivedDelta(r *discoveryv3.DeltaDiscoveryRequest) (acked, ref
 
 // receivedWhole notes a state-of-the-world request.
 func (s *stream) receivedWhole(r *discoveryv3.DiscoveryRequest) (acked, refused bool) {
+	first := s.types[r.GetTypeUrl()] == nil
+	s.returning = s.returning || first && r.GetVersionInfo() != ""
 	sub := s.subscription(r.GetTypeUrl())
 	acked, refused = sub.answered(r.GetResponseNonce(), r.GetErrorDetail() != nil)
 	names := r.GetResourceNames()
@@ -161,6 +167,16 @@ func (s *subscription) answered(nonce string, rejected bool) (acked, refused boo
 	}
 	maps.Copy(s.acked, p.set)
 	return true, false
+}
+
+// caughtUp reports whether the Envoy has nothing older than want: it is new, and
+// serves when it has that, or it is back and has acknowledged it.
+func (s *stream) caughtUp(want *Resources) bool {
+	if s.node.ID == "" {
+		return false
+	}
+	asked := s.types[resourcev3.ListenerType] != nil && s.types[resourcev3.RouteType] != nil
+	return !s.returning || asked && s.has(want, Types)
 }
 
 // has reports whether the Envoy has acknowledged everything of the types in

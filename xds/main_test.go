@@ -131,7 +131,8 @@ type gateway struct {
 
 type gatewayOptions struct {
 	readFile        func(string) ([]byte, error)
-	processor       string // address of another ext_proc server
+	processor       string                     // address of another ext_proc server
+	ads             func(server string) string // address by which the server at one is reached
 	stateOfTheWorld bool
 	grace           time.Duration
 	secrets         map[string]string
@@ -159,7 +160,11 @@ func startGateway(t testing.TB, s *router.Snapshot, o gatewayOptions) *gateway {
 	if err := g.server.Publish(t.Context(), g.build(s)); err != nil {
 		t.Fatal(err)
 	}
-	bootstrap, err := envoy.Bootstrap(envoy.BootstrapConfig{NodeID: t.Name(), ADS: serve(t, ads), StateOfTheWorld: o.stateOfTheWorld})
+	adsAddress := serve(t, ads)
+	if o.ads != nil {
+		adsAddress = o.ads(adsAddress)
+	}
+	bootstrap, err := envoy.Bootstrap(envoy.BootstrapConfig{NodeID: t.Name(), ADS: adsAddress, StateOfTheWorld: o.stateOfTheWorld})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,8 +33,8 @@ type Staged struct {
 // returns when all of them have acknowledged it: clusters first, then routes.
 // When one refuses, or ctx ends before all have answered, what was in force
 // before is restored and the error says who and why; a refusal is a *Rejection.
-// With no Envoy connected it returns at once; those that connect later get the
-// same.
+// An Envoy that lost its stream just before is given the time to come back. With
+// no Envoy connected it returns at once; those that connect later get the same.
 //
 // Publications do not overlap: a Stage waits for the one before it.
 func (s *Server) Stage(ctx context.Context, r *Resources) (*Staged, error) {
@@ -125,11 +125,11 @@ func (s *Server) advance(ctx context.Context, before *Resources) error {
 		return err
 	}
 	if before != nil {
-		if err := s.step(ctx, before.with(want, clusterTypes...), clusterTypes); err != nil {
+		if err := s.step(ctx, before.with(want, clusterTypes...), clusterTypes, awaitLost); err != nil {
 			return err
 		}
 	}
-	return s.step(ctx, want, Types)
+	return s.step(ctx, want, Types, awaitLost)
 }
 
 // withdraw takes a generation back and restores before. The very first has
@@ -146,8 +146,16 @@ func (s *Server) withdraw(staged *generation, before *Resources) error {
 	return s.cache.SetSnapshot(context.Background(), cacheKey, published{before})
 }
 
+// Whether a step waits for the Envoys that may be about to come back, too. Those
+// that have not got what is added would fail requests; what is withdrawn is
+// nothing to them.
+const (
+	awaitLost = true
+	skipLost  = false
+)
+
 // step publishes r and waits until every Envoy has acknowledged the given types.
-func (s *Server) step(ctx context.Context, r *Resources, typeURLs []string) error {
+func (s *Server) step(ctx context.Context, r *Resources, typeURLs []string, lost bool) error {
 	s.mu.Lock()
 	for _, st := range s.streams {
 		st.forgive()
@@ -161,6 +169,14 @@ func (s *Server) step(ctx context.Context, r *Resources, typeURLs []string) erro
 		s.mu.Lock()
 		changed := s.changed
 		waiting, rejected := s.outstanding(r, typeURLs)
+		var expiry <-chan time.Time
+		if lost {
+			away, next := s.away(r, typeURLs)
+			waiting = append(waiting, away...)
+			if len(away) > 0 {
+				expiry = time.After(next)
+			}
+		}
 		s.mu.Unlock()
 		switch {
 		case len(rejected) > 0:
@@ -170,6 +186,7 @@ func (s *Server) step(ctx context.Context, r *Resources, typeURLs []string) erro
 		}
 		select {
 		case <-changed:
+		case <-expiry:
 		case <-ctx.Done():
 			return fmt.Errorf("%d of the envoys have not acknowledged, %q among them: %w", len(waiting), waiting[0], ctx.Err())
 		}
@@ -243,8 +260,8 @@ func (s *Server) expire(ctx context.Context) error {
 	defer cancel()
 	// Envoys that do not answer in time must not keep the rest from going.
 	return errors.Join(
-		s.step(ctx, before.with(want, routeTypes...), routeTypes),
-		s.step(ctx, before.with(want, resourcev3.ListenerType, resourcev3.RouteType, resourcev3.ClusterType), []string{resourcev3.ClusterType}),
-		s.step(ctx, want, Types),
+		s.step(ctx, before.with(want, routeTypes...), routeTypes, skipLost),
+		s.step(ctx, before.with(want, resourcev3.ListenerType, resourcev3.RouteType, resourcev3.ClusterType), []string{resourcev3.ClusterType}, skipLost),
+		s.step(ctx, want, Types, skipLost),
 	)
 }

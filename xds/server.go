@@ -46,6 +46,7 @@ type Server struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when a stream says something
 	streams map[streamID]*stream
+	lost    []lostStream
 	// generations are what the Envoys have together, the newest first.
 	generations []*generation
 	counters    Counters
@@ -152,6 +153,7 @@ func (c callbacks) open(id streamID) {
 func (c callbacks) closed(id streamID, node *corev3.Node) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
+	c.s.lose(c.s.streams[id])
 	delete(c.s.streams, id)
 	c.s.notify()
 	c.s.log.Info().Str("node", node.GetId()).Msg("envoy disconnected")
@@ -162,6 +164,7 @@ func (c callbacks) identify(st *stream, node *corev3.Node) {
 	if !st.identify(node) {
 		return
 	}
+	c.s.found(st)
 	log := c.s.log.With().Str("node", st.node.ID).Str("version", st.node.Envoy).Logger()
 	if !st.node.Bootstrap {
 		// See runtimeFlags in package envoy for what it misses.

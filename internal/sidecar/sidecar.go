@@ -132,7 +132,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	})
 	s.extproc = extproc.New(extproc.Config{
 		Router: s.router, Logger: c.Logger, Observer: observe(metrics.Observer(), c.Observe),
-		MaxInflightBytes: c.MaxInflightBytes,
+		MaxInflightBytes: c.MaxInflightBytes, Hold: true,
 	})
 	s.adsGRPC = grpc.NewServer(
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),
@@ -153,10 +153,28 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	}
 	watchCtx, stop := context.WithCancel(context.Background())
 	s.stopWatch = stop
+	s.running.Go(func() { s.welcome(watchCtx) })
 	if c.PolicyFile != "" {
 		s.running.Go(func() { s.watch(watchCtx, content) })
 	}
 	return s, nil
+}
+
+// returnTimeout is how long requests wait for the Envoys of a former run to
+// come back; the bootstrap has them try every second at the latest. A new Envoy
+// ends the wait, since it sends nothing before it is up to date.
+const returnTimeout = 2 * time.Second
+
+// welcome has requests decided once the Envoys know what decisions will name:
+// an Envoy serves on while Wye is away, and sends the first request before it
+// has asked for the clusters of a policy that was edited meanwhile.
+func (s *Sidecar) welcome(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, returnTimeout)
+	defer cancel()
+	if err := s.ads.AwaitReturn(ctx); err != nil {
+		s.config.Logger.Debug().Msg("no envoy has come back")
+	}
+	s.extproc.Release()
 }
 
 func (s *Sidecar) serve(what string, serve func() error) {
