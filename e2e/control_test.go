@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tidwall/gjson"
@@ -91,5 +92,39 @@ func testNamedModels(t *testing.T, s *rig.Stack) {
 				t.Errorf("headers %v", got.Header)
 			}
 		})
+	}
+}
+
+// Clients that are made for Azure OpenAI: the provider is asked under the path
+// that it knows, behind its own prefix, on the first attempt and on a fallback.
+func testAzurePaths(t *testing.T, s *rig.Stack) {
+	for _, path := range []string{
+		"/openai/deployments/eu-only/chat/completions?api-version=2024-10-21", "/openai/v1/chat/completions?api-version=preview",
+	} {
+		for _, fail := range []string{"", "large-eu=503", "medium-eu=503"} {
+			id := rig.ID()
+			body := strings.NewReader(`{"model":"eu-only","messages":[{"role":"user","content":"hi"}]}`)
+			if strings.Contains(path, "deployments") {
+				body = strings.NewReader(`{"messages":[{"role":"user","content":"hi"}]}`)
+			}
+			got := s.Do(t, http.MethodPost, path, body, rig.IDHeader, id, rig.FailHeader, fail, "Content-Type", "application/json")
+			if got.Status != http.StatusOK || got.Header.Get("x-wye-deployment") != "eu-only" {
+				t.Errorf("%s: status %d: %s", path, got.Status, got.Body)
+			}
+			for _, r := range s.Find(id) {
+				want := rig.ChatPath
+				if r.Backend == "medium-eu" {
+					want = "/openai" + want
+				}
+				if r.Path != want {
+					t.Errorf("%s was asked for %s, want %s", r.Backend, r.Path, want)
+				}
+			}
+		}
+	}
+	for _, path := range []string{"/openai/v1/models", "/openai/models?api-version=2024-10-21"} {
+		if got := s.Do(t, http.MethodGet, path, nil); got.Status != http.StatusOK || !gjson.GetBytes(got.Body, `data.#(id=="auto")`).Exists() {
+			t.Errorf("%s: status %d: %s", path, got.Status, got.Body)
+		}
 	}
 }

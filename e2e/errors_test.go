@@ -116,6 +116,13 @@ func testPaths(t *testing.T, s *rig.Stack) {
 		{http.MethodDelete, "/v1/chat/completions", 405},
 		{http.MethodPost, "/v1/models", 405},
 		{http.MethodGet, "/v1/models/nope", 404},
+		{http.MethodGet, "/openai/models/nope", 404},
+		{http.MethodGet, "/openai/deployments/auto/chat/completions", 405},
+		{http.MethodPost, "/openai/deployments/auto/chat/completions/x", 404},
+		{http.MethodPost, "/openai/deployments/auto/embeddings", 404},
+		{http.MethodPost, "/openai/deployments/nope/chat/completions", 404},
+		{http.MethodPost, "/openai/v1/chat/completion", 404},
+		{http.MethodDelete, "/openai/v1/chat/completions", 405},
 	} {
 		id := rig.ID()
 		got := s.Do(t, test.method, test.path, bytes.NewReader(rig.Chat("auto", "hi")), rig.IDHeader, id)

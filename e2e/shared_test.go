@@ -17,6 +17,7 @@ func TestWye(t *testing.T) {
 			"ModeOverride":             testModeOverride,
 			"RoutingConfig":            testRoutingConfig,
 			"NamedModels":              testNamedModels,
+			"AzurePaths":               testAzurePaths,
 			"SameDecisionEveryTime":    testSameDecision,
 			"Zone":                     testZone,
 			"ResponseHeaders":          testResponseHeaders,

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/google/go-cmp/cmp"
 
 	"wye/extproc"
@@ -97,6 +98,56 @@ func TestRoutingConfigRefused(t *testing.T) {
 			}
 			if want := map[bool]int{true: 404, false: 400}[tt.code == "model_not_found"]; got.Status != want {
 				t.Errorf("status %d", got.Status)
+			}
+		})
+	}
+}
+
+// Clients that are made for Azure are served as all others are; a provider is
+// asked under the one path.
+func TestAzurePaths(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{})
+	const messages = `"messages":[{"role":"user","content":"hi"}]`
+	ask := func(path, text string) ([]*extprocv3.ProcessingResponse, error) {
+		return exchange(t, conn, true, headers(false, ":method", "POST", ":path", path), body(text, true))
+	}
+	for _, tt := range []struct{ path, body, deployment, want, rewritten string }{
+		{"/v1/chat/completions?x=y", `{"model":"auto",` + messages + `}`, "auto", `{"model":"large-v1",` + messages + `}`, ""},
+		{"/openai/v1/chat/completions", `{"model":"auto",` + messages + `}`, "auto", `{"model":"large-v1",` + messages + `}`, "/v1/chat/completions"},
+		{
+			"/openai/deployments/single/chat/completions?api-version=2024-10-21", `{"model":"gpt-4",` + messages + `}`,
+			"single", `{"model":"small-v1",` + messages + `}`, "/v1/chat/completions",
+		},
+		{"/openai/deployments/single/chat/completions", `{` + messages + `}`, "single", `{"model":"small-v1",` + messages + `}`, "/v1/chat/completions"},
+		{"/openai/deployments/model%2Drouter/chat/completions", `{` + messages + `}`, "auto", `{"model":"large-v1",` + messages + `}`, "/v1/chat/completions"},
+	} {
+		t.Run(tt.path, func(t *testing.T) {
+			t.Parallel()
+			replies, err := ask(tt.path, tt.body)
+			got := readRouted(t, replies, err)
+			decision, _ := got.Metadata["wye"].(map[string]any)
+			if got.Body != tt.want || decision["deployment"] != tt.deployment || got.Set[":path"] != tt.rewritten {
+				t.Errorf("deployment %v, path %q, body %s", decision["deployment"], got.Set[":path"], got.Body)
+			}
+		})
+	}
+	for path, code := range map[string]string{
+		"/openai/deployments/nobody/chat/completions":       "model_not_found",
+		"/openai/deployments//chat/completions":             "unknown_url",
+		"/openai/deployments/%zz/chat/completions":          "unknown_url",
+		"/openai/deployments/single/chat/completions/x":     "unknown_url",
+		"/openai/deployments/single/embeddings":             "unknown_url",
+		"/openai/deployments/single?x=y/chat/completions":   "unknown_url",
+		"/openai/deployments/single%2f/chat/completions":    "model_not_found",
+		"/openai/chat/completions":                          "unknown_url",
+		"/v1/openai/deployments/single/chat/completions?x=": "unknown_url",
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			replies, err := ask(path, `{`+messages+`}`)
+			if got := readRefusal(t, replies, err); got.Status != 404 || !strings.Contains(got.Body, code) {
+				t.Errorf("status %d: %s", got.Status, got.Body)
 			}
 		})
 	}

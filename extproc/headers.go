@@ -11,15 +11,15 @@ import (
 	"wye/wire"
 )
 
-// requestPath is the one path that is routed. Envoy's routes ask Wye about no
-// other; this is the second lock.
-const requestPath = "/v1/chat/completions"
-
 // requestFacts is what the headers say.
 type requestFacts struct {
 	mode          router.Mode // ModeDefault: no override
 	coding        coding
 	contentLength int
+	// deployment is the one that the path names, nil when the body does.
+	deployment []byte
+	// repath is set when the path is not the one that providers know.
+	repath bool
 	// remove names the x-wye-* headers that came with the request and must not
 	// leave with it.
 	remove []string
@@ -39,7 +39,7 @@ func (f *requestFacts) read(headers []header) *wire.Problem {
 		var p *wire.Problem
 		switch string(h.key) {
 		case ":path":
-			p = checkPath(h.value)
+			p = f.takePath(h.value)
 		case ":method":
 			if string(h.value) != http.MethodPost {
 				p = refuse(http.StatusMethodNotAllowed, codeMethod, "", "the method %.32q is not allowed here; use POST", h.value)
@@ -81,14 +81,6 @@ func (f *requestFacts) read(headers []header) *wire.Problem {
 		}
 	}
 	return problem
-}
-
-func checkPath(path []byte) *wire.Problem {
-	path, _, _ = bytes.Cut(path, []byte("?"))
-	if string(path) == requestPath {
-		return nil
-	}
-	return refuse(http.StatusNotFound, codeUnknownURL, "", "there is nothing at %.128q; the router serves %s", path, requestPath)
 }
 
 // takeContentType takes application/json with any parameters: JSON is UTF-8

@@ -19,7 +19,7 @@ func (st *stream) decide() *wire.Problem {
 		return p
 	}
 	body := st.bytes()
-	if p := wire.Scan(body, &st.scan); p != nil {
+	if p := wire.ScanFor(st.facts.deployment, body, &st.scan); p != nil {
 		return p
 	}
 	// The policy may have changed while the body arrived, and what the old one
@@ -130,6 +130,9 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 	if retries := len(d.Chain) - 1; retries < d.Deployment.MaxAttempts-1 {
 		// Past the chain's end Envoy would try its last cluster again.
 		dst = appendSetHeader(dst, envoy.HeaderMaxRetries, strconv.Itoa(retries))
+	}
+	if st.facts.repath {
+		dst = appendSetHeader(dst, ":path", requestPath)
 	}
 	if st.facts.relabel {
 		dst = appendSetHeader(dst, "content-type", "application/json")

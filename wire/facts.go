@@ -24,7 +24,8 @@ const MaxFields = 128
 // into the Facts' own memory and die with either.
 type Facts struct {
 	// Model is the client's model field, unescaped. ModelStart and ModelEnd
-	// delimit its JSON value in the body, quotes included.
+	// delimit its JSON value in the body, quotes included; they are 0 when the
+	// body has none, which ScanFor alone lets pass.
 	Model                []byte
 	ModelStart, ModelEnd int
 

@@ -1,6 +1,9 @@
 package wire
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // Edit is how a body must change for the backend that serves it.
 type Edit struct {
@@ -36,7 +39,8 @@ func ScanFields(body []byte, f *Facts) *Problem {
 // ScanFields found in that same body. Every byte stays as the client wrote it,
 // except the model's value, the fields that are removed, each with one comma
 // and the white space around it, and the name of the output cap. routing_config,
-// which is for the router alone, is always removed. A rewrite repeated changes
+// which is for the router alone, is always removed. A body without a model field
+// is given one at its start. A rewrite repeated changes
 // nothing.
 //
 // What is removed is gone for every later edit of the result: Envoy shows the
@@ -51,6 +55,13 @@ func AppendRewrite(dst, body []byte, f *Facts, e Edit) []byte {
 		last--
 	}
 	from := 0 // body[:from] is dealt with
+	if f.ModelEnd == 0 {
+		var alone bool
+		if alone = last <= 0 && (last < 0 || e.removes(&f.fields[0], 0, keeper)); alone {
+			last = -1
+		}
+		dst, from = appendModel(dst, body, e.Model, alone)
+	}
 	for i := range f.fields {
 		at := &f.fields[i]
 		switch {
@@ -70,10 +81,25 @@ func AppendRewrite(dst, body []byte, f *Facts, e Edit) []byte {
 		}
 	}
 	if n := len(f.fields) - 1; last < n { // the comma before the removed ones goes
-		dst = append(dst, body[from:f.fields[last].end]...)
+		if last >= 0 {
+			dst = append(dst, body[from:f.fields[last].end]...)
+		}
 		from = f.fields[n].end
 	}
 	return append(dst, body[from:]...)
+}
+
+// appendModel appends the start of the body and a model field that it does not
+// have; alone: no other field stays. It returns how much of body that was.
+func appendModel(dst, body []byte, model string, alone bool) (grown []byte, from int) {
+	from = bytes.IndexByte(body, '{') + 1
+	dst = append(dst, body[:from]...)
+	dst = append(dst, `"model":`...)
+	dst = appendString(dst, model)
+	if !alone {
+		dst = append(dst, ',')
+	}
+	return dst, from
 }
 
 // AppendRewriteBody is AppendRewrite for a body that was not scanned before; f

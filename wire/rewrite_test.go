@@ -176,6 +176,75 @@ func TestAppendRewriteBodyProblems(t *testing.T) {
 	}
 }
 
+// A body that names no model, because its path does, is given one.
+func TestAppendRewriteAddsAModel(t *testing.T) {
+	t.Parallel()
+	const messages = `"messages":[{"role":"user","content":"hi"}]`
+	for _, tt := range []struct{ name, body, want string }{
+		{"none", "\n{ " + messages + ` }`, "\n{\"model\":\"served\", " + messages + ` }`},
+		{"another field is dropped", `{"stop":1,` + messages + `,"x":2,"stop2":3}`, `{"model":"served",` + messages + `,"x":2}`},
+		{"its own is replaced", `{` + messages + `,"model":"theirs"}`, `{` + messages + `,"model":"served"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var f wire.Facts
+			if p := wire.ScanFor([]byte("router"), []byte(tt.body), &f); p != nil {
+				t.Fatal(p)
+			}
+			if string(f.Model) != "router" {
+				t.Errorf("model %q", f.Model)
+			}
+			edit := wire.Edit{Model: "served", Drop: []string{"stop", "stop2"}}
+			got := wire.AppendRewrite(nil, []byte(tt.body), &f, edit)
+			if diff := cmp.Diff(tt.want, string(got)); diff != "" {
+				t.Error(diff)
+			}
+			again, p := wire.AppendRewriteBody(nil, got, &f, edit)
+			if p != nil || !bytes.Equal(again, got) {
+				t.Errorf("rewritten again it is %q, problem %v", again, p)
+			}
+		})
+	}
+	var f wire.Facts
+	for body, code := range map[string]string{
+		`{"model":null,` + messages + `}`: wire.CodeInvalidType, `{"model":"",` + messages + `}`: wire.CodeEmptyString,
+		`{"model":"a","model":"b",` + messages + `}`: wire.CodeDuplicate, `{}`: wire.CodeMissing,
+	} {
+		if p := wire.ScanFor([]byte("router"), []byte(body), &f); p == nil || p.Code != code {
+			t.Errorf("%s: %v, want %s", body, p, code)
+		}
+	}
+}
+
+// FuzzRewriteAddsAModel drops what it likes, so that any field may be the only
+// one to stay, or none.
+func FuzzRewriteAddsAModel(f *testing.F) {
+	f.Add([]byte(`{"messages":[{"role":"user"}],"a":1}`), "a")
+	f.Add([]byte(` { "messages" : [{"role":"user"}] } `), "messages")
+	f.Add([]byte(`{"a":1,"messages":[{"role":"user"}]}`), "messages,a")
+	f.Fuzz(func(t *testing.T, body []byte, drop string) {
+		var facts wire.Facts
+		if wire.ScanFor([]byte("m"), body, &facts) != nil {
+			return
+		}
+		got := wire.AppendRewrite(nil, body, &facts, wire.Edit{Model: "served", Drop: strings.Split(drop, ",")})
+		var before, after map[string]json.RawMessage
+		if err := json.Unmarshal(body, &before); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(got, &after); err != nil {
+			t.Fatalf("%q became %q: %v", body, got, err)
+		}
+		for _, name := range append(strings.Split(drop, ","), "routing_config") {
+			delete(before, name)
+		}
+		before["model"] = json.RawMessage(`"served"`)
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
 // FuzzRewrite compares AppendRewrite with sjson in meaning, and checks that
 // what it does not touch is the client's, byte for byte and in order.
 func FuzzRewrite(f *testing.F) {

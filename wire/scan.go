@@ -16,12 +16,20 @@ import (
 // the same key. A field that some decoders would take for one that Scan reads,
 // such as "Model", is refused: the provider must not see another request than
 // the one that was routed.
-func Scan(body []byte, f *Facts) *Problem {
+func Scan(body []byte, f *Facts) *Problem { return ScanFor(nil, body, f) }
+
+// ScanFor is Scan for a request that names its model elsewhere, such as in its
+// path: the body's own model field is optional and means nothing, but must be in
+// order. A nil model is the body's.
+func ScanFor(model, body []byte, f *Facts) *Problem {
 	f.reset()
 	f.initTexts()
-	r := reader{scanner: scanner{body: body}, f: f}
+	r := reader{scanner: scanner{body: body}, f: f, named: model != nil}
 	if !r.request() {
 		return r.problem
+	}
+	if r.named {
+		f.Model = model
 	}
 	f.finish(&r.tokens)
 	return nil
@@ -36,6 +44,7 @@ type reader struct {
 	message int // index of the one being read
 
 	fieldsOnly bool // read nothing below the top level
+	named      bool // the body need not name a model
 }
 
 // known is a set of the top-level fields that Scan reads.
@@ -137,7 +146,7 @@ func (r *reader) request() bool {
 		return false
 	}
 	switch {
-	case r.seen&fieldModel == 0:
+	case r.seen&fieldModel == 0 && !r.named:
 		return r.fail(invalid(CodeMissing, "model", "the request must name a model"))
 	case r.seen&fieldMessages == 0 && !r.fieldsOnly:
 		return r.fail(invalid(CodeMissing, "messages", "the request must have messages"))

@@ -225,6 +225,13 @@ func TestProcessorIsHeldToItsRules(t *testing.T) {
 	if len(a.received()) != 1 || len(b.received()) != 1 {
 		t.Error("a request without a decision reached a provider")
 	}
+	// It may change the path, but only to the one that is routed.
+	for _, path := range []string{"/evil", "/v1/chat/completions/x", "/openai/v1/chat/completions", "http://evil.example/v1/chat/completions"} {
+		got := g.chat(plan{Deployment: "auto", SendAs: "b-sent", Clusters: []string{first(s, 1)}, Path: path})
+		if got.status < 400 || len(a.received())+len(b.received()) != 2 {
+			t.Errorf("path %s: %d, a provider was asked", path, got.status)
+		}
+	}
 }
 
 // Every attempt gets its own path, host, model and credential, whatever the

@@ -72,8 +72,9 @@ func extProc(statPrefix string, initialMetadata ...*corev3.HeaderValue) *extproc
 		MutationRules: &mutationv3.HeaderMutationRules{
 			DisallowAll: wrapperspb.Bool(true),
 			AllowExpression: &matcherv3.RegexMatcher{
-				// The rules are for the headers of immediate responses, too.
-				Regex: "content-length|content-encoding|content-type|allow|retry-after|" +
+				// The rules are for the headers of immediate responses, too. The
+				// path changes where it is a client's own way to say the same.
+				Regex: ":path|content-length|content-encoding|content-type|allow|retry-after|" +
 					envoy.HeaderPrefix + "[a-z]+|" + envoy.HeaderMaxRetries,
 			},
 		},

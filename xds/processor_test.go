@@ -24,6 +24,7 @@ type plan struct {
 	MaxRetries *int     `json:"max_retries,omitempty"`
 	Refuse     int      `json:"refuse,omitempty"` // status of an immediate response
 	Evil       bool     `json:"evil,omitempty"`   // set headers that it must not
+	Path       string   `json:"path,omitempty"`   // set :path
 	Padding    string   `json:"padding,omitempty"`
 }
 
@@ -124,8 +125,10 @@ func answerTo(md metadata.MD, body []byte) []*extprocv3.ProcessingResponse {
 	}
 	if p.Evil {
 		set(common, "host", "evil.example")
-		set(common, ":path", "/evil")
 		set(common, "authorization", "evil")
+	}
+	if p.Path != "" {
+		set(common, ":path", p.Path)
 	}
 	fields := map[string]any{
 		envoy.NamespaceDecision: map[string]any{

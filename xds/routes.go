@@ -26,6 +26,14 @@ const (
 	PathModels          = "/v1/models"
 )
 
+// The paths of clients that are made for Azure OpenAI. The ext_proc server puts
+// PathChatCompletions in their place.
+const (
+	azureAPI         = "/openai"
+	azureModels      = "/openai/models"
+	azureDeployments = "/openai/deployments/.+/chat/completions"
+)
+
 // routes is the one virtual host. A chat completion is matched twice: when its
 // headers arrive, by path, which runs ext_proc on it; and when ext_proc has
 // cleared the route cache, by the deployment in the dynamic metadata, which no
@@ -35,28 +43,36 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 	for i := range b.snapshot.Deployments {
 		routes = append(routes, b.deploymentRoute(&b.snapshot.Deployments[i]))
 	}
-	undecided := reply("undecided", exactPath(PathChatCompletions, http.MethodPost), http.StatusServiceUnavailable, routerUnavailable.body())
-	undecided.TypedPerFilterConfig = runExtProc()
-	routes = append(routes, undecided, notAllowed(exactPath(PathChatCompletions), "POST"))
+	for _, path := range []func(...string) *routev3.RouteMatch{
+		func(m ...string) *routev3.RouteMatch { return exactPath(PathChatCompletions, m...) },
+		func(m ...string) *routev3.RouteMatch { return exactPath(azureAPI+PathChatCompletions, m...) },
+		func(m ...string) *routev3.RouteMatch { return matchingPath(azureDeployments, m...) },
+	} {
+		undecided := reply("undecided", path(http.MethodPost), http.StatusServiceUnavailable, routerUnavailable.body())
+		undecided.TypedPerFilterConfig = runExtProc()
+		routes = append(routes, undecided, notAllowed(path(), "POST"))
+	}
 
 	list, each := modelList(b.snapshot.Names())
-	routes = append(routes,
-		reply("models", exactPath(PathModels, http.MethodGet, http.MethodHead), http.StatusOK, list),
-		notAllowed(exactPath(PathModels), "GET, HEAD"))
 	largest := len(list)
-	for _, name := range b.snapshot.Names() {
-		largest = max(largest, len(each[name]))
-		// Clients differ in whether they escape a slash.
-		paths := []string{PathModels + "/" + url.PathEscape(name), PathModels + "/" + name}
-		for _, path := range slices.Compact(paths) {
-			routes = append(routes,
-				reply("model/"+name, exactPath(path, http.MethodGet, http.MethodHead), http.StatusOK, each[name]),
-				notAllowed(exactPath(path), "GET, HEAD"))
+	for _, models := range []string{PathModels, azureAPI + PathModels, azureModels} {
+		routes = append(routes,
+			reply("models", exactPath(models, http.MethodGet, http.MethodHead), http.StatusOK, list),
+			notAllowed(exactPath(models), "GET, HEAD"))
+		for _, name := range b.snapshot.Names() {
+			largest = max(largest, len(each[name]))
+			// Clients differ in whether they escape a slash.
+			paths := []string{models + "/" + url.PathEscape(name), models + "/" + name}
+			for _, path := range slices.Compact(paths) {
+				routes = append(routes,
+					reply("model/"+name, exactPath(path, http.MethodGet, http.MethodHead), http.StatusOK, each[name]),
+					notAllowed(exactPath(path), "GET, HEAD"))
+			}
 		}
+		routes = append(routes, reply("no model", prefixPath(models+"/"), http.StatusNotFound,
+			failure{"The model does not exist.", kindInvalid, "model", "model_not_found"}.body()))
 	}
 	routes = append(routes,
-		reply("no model", prefixPath(PathModels+"/"), http.StatusNotFound,
-			failure{"The model does not exist.", kindInvalid, "model", "model_not_found"}.body()),
 		reply("no path", prefixPath("/"), http.StatusNotFound,
 			failure{"The path does not exist.", kindInvalid, "", "unknown_url"}.body()))
 	return &routev3.RouteConfiguration{
@@ -197,6 +213,13 @@ func runExtProc() map[string]*anypb.Any {
 
 func exactPath(path string, methods ...string) *routev3.RouteMatch {
 	return withMethods(&routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}}, methods)
+}
+
+// matchingPath matches paths, without their query, by a regular expression.
+func matchingPath(regex string, methods ...string) *routev3.RouteMatch {
+	return withMethods(&routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_SafeRegex{
+		SafeRegex: &matcherv3.RegexMatcher{Regex: regex},
+	}}, methods)
 }
 
 func prefixPath(path string) *routev3.RouteMatch {

@@ -56,6 +56,65 @@ def completion():
     expect(answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens, answer.usage)
 
 
+def azure(**arguments):
+    return openai.AzureOpenAI(
+        azure_endpoint=BASE_URL.removesuffix("/v1"), api_version="2024-10-21", api_key="azure-e2e", max_retries=0, timeout=60, **arguments
+    )
+
+
+@case
+def azure_deployment_from_model():
+    answer = azure().chat.completions.create(model="auto", messages=HELLO)
+    expect(answer.choices[0].message.content and answer.model != "auto", answer)
+
+
+@case
+def azure_deployment_of_client():
+    raw = azure(azure_deployment="fixed").chat.completions.with_raw_response.create(model="gpt-4o", messages=HELLO)
+    expect(raw.headers["x-wye-deployment"] == "fixed", raw.headers)
+
+
+@case
+def azure_stream():
+    stream = azure().chat.completions.create(model="auto", messages=HELLO, stream=True)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    expect(text, text)
+
+
+@case
+def azure_models():
+    expect("auto" in [m.id for m in azure().models.list()], "auto is not listed")
+
+
+@case
+def azure_errors():
+    try:
+        azure().chat.completions.create(model="no-such", messages=HELLO)
+    except openai.NotFoundError as error:
+        expect(error.code == "model_not_found", error.body)
+    else:
+        raise AssertionError("answered")
+
+
+@case
+def azure_new_api():
+    client = openai.OpenAI(base_url=BASE_URL.removesuffix("/v1") + "/openai/v1/", api_key="azure-e2e", max_retries=0, timeout=60)
+    answer = client.chat.completions.create(model="auto", messages=HELLO)
+    expect(answer.choices[0].message.content, answer)
+
+
+@case
+def routing_config():
+    raw = CLIENT.chat.completions.with_raw_response.create(
+        model="auto", messages=HELLO, temperature=0.5, extra_body={"routing_config": {"mode": "cost", "models": ["medium"]}}
+    )
+    expect(raw.headers["x-wye-mode"] == "cost" and raw.parse().model == "medium-2026-01-01", raw.headers)
+    refused(
+        openai.BadRequestError, 400, "invalid_value", "routing_config.models[0]",
+        {"extra_body": {"routing_config": {"models": ["thinker"]}}},
+    )
+
+
 @case
 def raw_response_headers():
     raw = CLIENT.chat.completions.with_raw_response.create(model="alias-of-auto", messages=HELLO)
@@ -205,7 +264,7 @@ def unknown_deployment():
 
 @case
 def concrete_model_is_no_deployment():
-    refused(openai.NotFoundError, 404, "model_not_found", "model", {"model": "large"})
+    refused(openai.NotFoundError, 404, "model_not_found", "model", {"model": "small"})
 
 
 @case
