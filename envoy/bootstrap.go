@@ -16,7 +16,7 @@ import (
 type BootstrapConfig struct {
 	NodeID      string // unique in the fleet; required
 	NodeCluster string // default: NodeCluster
-	Zone        string // data zone of the Envoy itself; sent as locality and node metadata
+	Zone        string // data zone that the Envoy stands in, sent as locality and node metadata; empty: none
 	// ADS is the address of Wye's xDS server: host:port, or unix:/path.
 	ADS string
 	// Admin is where Envoy's admin page listens: a loopback host:port, where
@@ -39,6 +39,9 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 	var errs []error
 	if c.NodeID == "" {
 		errs = append(errs, errors.New("node id is empty"))
+	}
+	if c.Zone != "" && !IsZone(c.Zone) {
+		errs = append(errs, fmt.Errorf("zone: %q is not the name of a data zone: lower-case letters, digits and -", c.Zone))
 	}
 	if c.NodeCluster == "" {
 		c.NodeCluster = NodeCluster

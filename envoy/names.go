@@ -1,6 +1,9 @@
 package envoy
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Response headers. Envoy sets them on routed responses, from the cluster that
 // served; the ext_proc server sets what it knows of them on its own errors.
@@ -81,6 +84,12 @@ const (
 	MetadataMaxTokensField = "wye-max-tokens-field" // name of the output cap; absent: either
 )
 
+// MetadataZone is initial gRPC metadata of the ext_proc streams of an Envoy that
+// stands in a data zone: the zone. It tells the ext_proc server which backends
+// that Envoy has, and protects nothing: what keeps requests in a zone is that
+// such an Envoy has no others.
+const MetadataZone = "wye-zone"
+
 // CodeDetails starts ImmediateResponse.details of every error that the ext_proc
 // server words itself, so that Envoy's local_reply_config leaves it as it is.
 // What follows must have no spaces.
@@ -89,6 +98,12 @@ const CodeDetails = "wye"
 // KeyBootstrap is true in NamespaceDecision of a node's metadata if the Envoy
 // was started with what Bootstrap renders.
 const KeyBootstrap = "bootstrap"
+
+// zoneNames are the names that data zones have in a policy.
+var zoneNames = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// IsZone reports whether a policy can have a data zone of the name.
+func IsZone(name string) bool { return zoneNames.MatchString(name) }
 
 // Names of Envoy resources.
 const (

@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"maps"
 	"math"
 	"sync/atomic"
 
@@ -21,16 +22,30 @@ type prepared struct {
 	maxBody int
 }
 
-// preparedCache keeps the latest snapshot's. Streams of two snapshots at the
-// time of a swap may prepare one more than once, which only costs time.
-type preparedCache struct{ latest atomic.Pointer[prepared] }
+// preparedCache keeps what was prepared for the snapshots in use: the latest,
+// and its parts for Envoys of a zone. Streams that miss at the same time may
+// prepare one more than once, which only costs time.
+type preparedCache struct {
+	latest atomic.Pointer[map[*router.Snapshot]*prepared]
+}
+
+// maxPrepared bounds the snapshots that are kept; those of former policies go
+// when it is reached.
+const maxPrepared = 16
 
 func (c *preparedCache) of(s *router.Snapshot, defaultMaxBody int) *prepared {
-	if p := c.latest.Load(); p != nil && p.snapshot == s {
-		return p
+	known := c.latest.Load()
+	if known != nil {
+		if p := (*known)[s]; p != nil {
+			return p
+		}
 	}
 	p := prepare(s, defaultMaxBody)
-	c.latest.Store(p)
+	all := map[*router.Snapshot]*prepared{s: p}
+	if known != nil && len(*known) < maxPrepared {
+		maps.Copy(all, *known)
+	}
+	c.latest.Store(&all)
 	return p
 }
 

@@ -24,7 +24,7 @@ func (st *stream) decide() *wire.Problem {
 	}
 	// The policy may have changed while the body arrived, and what the old one
 	// alone has may be gone from Envoy before the last attempt.
-	snapshot := st.server.config.Router.Snapshot()
+	snapshot := st.snapshot()
 	st.prepared = st.server.prepared.of(snapshot, st.server.config.MaxBodyBytes)
 	if d := snapshot.Deployment(st.scan.Model); d != nil {
 		if limit := bodyLimit(d, st.server.config.MaxBodyBytes); len(body) > limit {

@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"context"
 	"errors"
 	"io"
 	"time"
@@ -9,8 +10,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"wye/envoy"
 	"wye/router"
 	"wye/wire"
 )
@@ -41,6 +44,7 @@ type progress struct {
 	begun    bool
 	fallback bool // a fallback cluster asks, not the listener
 	edit     wire.Edit
+	zone     string    // data zone of the Envoy; empty: none
 	prepared *prepared // nil: there is no policy
 
 	body     *[]byte // from server.buffers; nil: nothing arrived
@@ -190,12 +194,31 @@ func (st *stream) outOfOrder(what string) error {
 	return status.Errorf(codes.InvalidArgument, "%v: %s", errOrder, what)
 }
 
+// snapshot returns the policy in force, or the part of it that the Envoy has if
+// that stands in a data zone; nil if there is none.
+func (st *stream) snapshot() *router.Snapshot {
+	s := st.server.config.Router.Snapshot()
+	if s == nil || st.zone == "" {
+		return s
+	}
+	return s.InZone(st.zone)
+}
+
+// zoneOf is the data zone that the Envoy of a stream stands in, empty for none.
+func zoneOf(ctx context.Context) string {
+	if zone := metadata.ValueFromIncomingContext(ctx, envoy.MetadataZone); len(zone) > 0 {
+		return zone[0]
+	}
+	return ""
+}
+
 // takeHeaders reads the request's headers and decides whether its body is worth
 // waiting for.
 func (st *stream) takeHeaders() *wire.Problem {
 	st.begun = true
 	s := st.server
-	snapshot := s.config.Router.Snapshot()
+	st.zone = zoneOf(st.grpc.Context())
+	snapshot := st.snapshot()
 	st.id = s.config.AppendID(st.id[:0])
 	st.limit = s.config.MaxBodyBytes
 	if snapshot != nil {

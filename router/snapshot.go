@@ -94,6 +94,9 @@ type Snapshot struct {
 	Backends    []Backend
 	Deployments []Deployment
 	byName      map[string]target
+
+	zones   map[string]*Snapshot // the part of each zone; see InZone
+	nowhere *Snapshot            // the part of a zone that has nothing
 }
 
 // NewSnapshot checks what routing relies on and compiles the lookups. A policy
@@ -152,6 +155,7 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	s.compileZones()
 	return s, nil
 }
 

@@ -20,7 +20,7 @@ import (
 type Node struct {
 	ID          string
 	Cluster     string
-	Zone        string
+	Zone        string // data zone that it stands in; only what is of that zone is sent to it
 	Envoy       string // its version, e.g. 1.40.0
 	Delta       bool   // speaks delta xDS, otherwise state of the world
 	Bootstrap   bool   // was started with the bootstrap of package envoy
@@ -47,8 +47,10 @@ func (r *Rejection) Error() string {
 
 // stream is the bookkeeping of one xDS stream. The server's lock guards it.
 type stream struct {
-	node  Node
-	types map[string]*subscription
+	node     Node
+	admitted bool // the first request has come, and with it view
+	view     view // what of the policy it is sent
+	types    map[string]*subscription
 	// returning is set when the Envoy had resources before the stream began,
 	// and so serves requests.
 	returning bool
@@ -83,7 +85,7 @@ func (s *stream) identify(n *corev3.Node) (first bool) {
 	first = s.node.ID == ""
 	fields := n.GetMetadata().GetFields()[envoy.NamespaceDecision].GetStructValue().GetFields()
 	s.node.Bootstrap = fields[envoy.KeyBootstrap].GetBoolValue()
-	s.node.ID, s.node.Cluster, s.node.Zone = n.GetId(), n.GetCluster(), n.GetLocality().GetZone()
+	s.node.ID, s.node.Cluster, s.node.Zone = n.GetId(), n.GetCluster(), nodeZone(n)
 	if v := n.GetUserAgentBuildVersion().GetVersion(); v != nil {
 		s.node.Envoy = fmt.Sprintf("%d.%d.%d", v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch())
 	}

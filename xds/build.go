@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -70,6 +71,7 @@ func ReadSecret(c router.Credential) (string, error) {
 type builder struct {
 	snapshot *router.Snapshot
 	options  Options
+	view     view
 	extProc  envoy.Address
 	// credentialHeaders are the request headers that may carry a key, client's
 	// or ours, lower case and sorted; none when Wye has no key to keep apart.
@@ -81,7 +83,8 @@ type builder struct {
 // Build renders the Envoy resources of a snapshot. It is pure but for
 // Options.Secret and Options.ReadFile: the same input gives the same resources,
 // byte for byte. Every resource has passed its protobuf validation rules. The
-// error lists every fault.
+// error lists every fault. Keys and files are read once, so that all Envoys have
+// the same, whichever part of the resources they are sent.
 func Build(s *router.Snapshot, o Options) (*Resources, error) {
 	if o.Secret == nil {
 		o.Secret = ReadSecret
@@ -91,7 +94,37 @@ func Build(s *router.Snapshot, o Options) (*Resources, error) {
 	}
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, DefaultConnectTimeout)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, DefaultRequestTimeout)
-	b := &builder{snapshot: s, options: o, credentialHeaders: credentialHeaders(s), bundles: make(map[string]string)}
+	o.Secret, o.ReadFile = readOnce(o.Secret), readOnce(o.ReadFile)
+	r, err := build(s, o, view{})
+	if err != nil {
+		return nil, err
+	}
+	return r.partsBy(func(v view) (*Resources, error) { return build(s.InZone(v.zone), o, v) }), nil
+}
+
+// readOnce remembers what read has returned.
+func readOnce[K comparable, V any](read func(K) (V, error)) func(K) (V, error) {
+	type result struct {
+		value V
+		err   error
+	}
+	var mu sync.Mutex
+	seen := make(map[K]result)
+	return func(key K) (V, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		r, ok := seen[key]
+		if !ok {
+			r.value, r.err = read(key)
+			seen[key] = r
+		}
+		return r.value, r.err
+	}
+}
+
+// build renders what the view shows of the policy; s is the view's part of it.
+func build(s *router.Snapshot, o Options, v view) (*Resources, error) {
+	b := &builder{snapshot: s, options: o, view: v, credentialHeaders: credentialHeaders(s), bundles: make(map[string]string)}
 	var errs []error
 	listen, err := envoy.ParseAddress(o.Listen)
 	if err == nil && listen.Path == "" && !listen.IP.IsValid() {

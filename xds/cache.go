@@ -5,14 +5,11 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 )
 
-// cacheKey is the one key of the cache: every Envoy is sent the same.
-const cacheKey = "all"
-
-// oneKey maps every node to cacheKey.
-type oneKey struct{}
+// byView maps every node to the key of its view.
+type byView struct{}
 
 // ID implements cachev3.NodeHash.
-func (oneKey) ID(*corev3.Node) string { return cacheKey }
+func (byView) ID(n *corev3.Node) string { return viewOf(n).key() }
 
 // published adapts Resources to go-control-plane's cache. Types that Wye has
 // nothing of, or never heard of, have a version too, so that who asks for them

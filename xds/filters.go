@@ -91,8 +91,12 @@ func exactly(names ...string) *matcherv3.ListStringMatcher {
 
 // routingFilter is the ext_proc filter of the listener. It is off but for the
 // routes that turn it on.
-func routingFilter() *hcmv3.HttpFilter {
-	config := extProc(envoy.StatPrefix)
+func (b *builder) routingFilter() *hcmv3.HttpFilter {
+	var metadata []*corev3.HeaderValue
+	if b.view.zone != "" {
+		metadata = append(metadata, &corev3.HeaderValue{Key: envoy.MetadataZone, Value: b.view.zone})
+	}
+	config := extProc(envoy.StatPrefix, metadata...)
 	config.MetadataOptions = &extprocfilterv3.MetadataOptions{
 		ReceivingNamespaces: &extprocfilterv3.MetadataOptions_MetadataNamespaces{
 			Untyped: []string{envoy.NamespaceDecision, envoy.NamespaceRoute},

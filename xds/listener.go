@@ -60,7 +60,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	if len(b.credentialHeaders) > 0 {
 		filters = append(filters, httpFilter("envoy.filters.http.set_filter_state", b.keepCredentials()))
 	}
-	return append(filters, routingFilter(), httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}))
+	return append(filters, b.routingFilter(), httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}))
 }
 
 // keepCredentials notes what the client sent, for attempts at backends without

@@ -135,6 +135,7 @@ type gatewayOptions struct {
 	ads             func(server string) string // address by which the server at one is reached
 	stateOfTheWorld bool
 	grace           time.Duration
+	zone            string // of the Envoy
 	secrets         map[string]string
 }
 
@@ -164,7 +165,7 @@ func startGateway(t testing.TB, s *router.Snapshot, o gatewayOptions) *gateway {
 	if o.ads != nil {
 		adsAddress = o.ads(adsAddress)
 	}
-	bootstrap, err := envoy.Bootstrap(envoy.BootstrapConfig{NodeID: t.Name(), ADS: adsAddress, StateOfTheWorld: o.stateOfTheWorld})
+	bootstrap, err := envoy.Bootstrap(envoy.BootstrapConfig{NodeID: t.Name(), Zone: o.zone, ADS: adsAddress, StateOfTheWorld: o.stateOfTheWorld})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 type member struct {
 	t      *testing.T
 	id     string
+	zone   string
 	stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
 	inbox  chan *discoveryv3.DeltaDiscoveryResponse
 }
@@ -75,7 +76,10 @@ func connect(t *testing.T, conn *grpc.ClientConn, id string) *member {
 
 func (m *member) send(r *discoveryv3.DeltaDiscoveryRequest) {
 	m.t.Helper()
-	r.Node = &corev3.Node{Id: m.id, Cluster: "test", Locality: &corev3.Locality{Zone: "eu"}}
+	r.Node = &corev3.Node{Id: m.id, Cluster: "test"}
+	if m.zone != "" {
+		r.Node.Locality = &corev3.Locality{Zone: m.zone}
+	}
 	if err := m.stream.Send(r); err != nil {
 		m.t.Fatal(err)
 	}

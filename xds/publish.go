@@ -143,7 +143,7 @@ func (s *Server) withdraw(staged *generation, before *Resources) error {
 	if before == nil {
 		return nil
 	}
-	return s.cache.SetSnapshot(context.Background(), cacheKey, published{before})
+	return s.show(before)
 }
 
 // Whether a step waits for the Envoys that may be about to come back, too. Those
@@ -161,14 +161,13 @@ func (s *Server) step(ctx context.Context, r *Resources, typeURLs []string, lost
 		st.forgive()
 	}
 	s.mu.Unlock()
-	// Not ctx: a hand-over that ends half-way would leave some streams out.
-	if err := s.cache.SetSnapshot(context.Background(), cacheKey, published{r}); err != nil {
+	if err := s.show(r); err != nil {
 		return err
 	}
 	for {
 		s.mu.Lock()
 		changed := s.changed
-		waiting, rejected := s.outstanding(r, typeURLs)
+		waiting, rejected := s.outstanding(typeURLs)
 		var expiry <-chan time.Time
 		if lost {
 			away, next := s.away(r, typeURLs)
@@ -193,10 +192,11 @@ func (s *Server) step(ctx context.Context, r *Resources, typeURLs []string, lost
 	}
 }
 
-// outstanding lists the nodes that have not acknowledged the types of r, and
-// the refusals. s.mu is held.
-func (s *Server) outstanding(r *Resources, typeURLs []string) (waiting []string, rejected []error) {
+// outstanding lists the nodes that have not acknowledged the types of what they
+// are shown, and the refusals. s.mu is held.
+func (s *Server) outstanding(typeURLs []string) (waiting []string, rejected []error) {
 	for _, st := range s.streams {
+		r := s.shown[st.view]
 		if why := st.refusal(r, typeURLs); why != nil {
 			rejected = append(rejected, why)
 		}

@@ -36,6 +36,7 @@ type Resources struct {
 	Grace time.Duration
 
 	byType map[string]map[string]resource
+	parts  *views // what Envoys of a zone are sent
 }
 
 // resource is one message with the hash of its content.
@@ -162,5 +163,15 @@ func (r *Resources) with(o *Resources, typeURLs ...string) *Resources {
 	for _, t := range typeURLs {
 		c.byType[t] = o.byType[t]
 	}
-	return c
+	return c.partsBy(func(v view) (*Resources, error) {
+		own, err := r.of(v)
+		if err != nil {
+			return nil, err
+		}
+		other, err := o.of(v)
+		if err != nil {
+			return nil, err
+		}
+		return own.with(other, typeURLs...), nil
+	})
 }

@@ -44,7 +44,7 @@ func (s *Server) waitedFor() []lostStream {
 func (s *Server) away(r *Resources, typeURLs []string) (waiting []string, next time.Duration) {
 	s.lost = s.waitedFor()
 	for _, l := range s.lost {
-		if l.has(r, typeURLs) {
+		if part, err := r.of(l.view); err != nil || l.has(part, typeURLs) {
 			continue
 		}
 		waiting = append(waiting, l.node.ID)
@@ -67,7 +67,7 @@ func (s *Server) AwaitReturn(ctx context.Context) error {
 		s.mu.Lock()
 		changed, back := s.changed, want != nil && len(s.streams) > 0
 		for _, st := range s.streams {
-			back = back && st.caughtUp(want)
+			back = back && s.shown[st.view] != nil && st.caughtUp(s.shown[st.view])
 		}
 		s.mu.Unlock()
 		if back {

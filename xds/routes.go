@@ -48,6 +48,9 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 		func(m ...string) *routev3.RouteMatch { return exactPath(azureAPI+PathChatCompletions, m...) },
 		func(m ...string) *routev3.RouteMatch { return matchingPath(azureDeployments, m...) },
 	} {
+		if b.view.zone != "" {
+			routes = append(routes, elsewhere(path(http.MethodPost)))
+		}
 		undecided := reply("undecided", path(http.MethodPost), http.StatusServiceUnavailable, routerUnavailable.body())
 		undecided.TypedPerFilterConfig = runExtProc()
 		routes = append(routes, undecided, notAllowed(path(), "POST"))
@@ -93,8 +96,7 @@ func (b *builder) deploymentRoute(d *router.Deployment) *routev3.Route {
 	}
 	groups := b.defaultGroups(d)
 	if len(groups) == 0 {
-		r := reply(name, match, http.StatusServiceUnavailable,
-			failure{"The deployment has no provider in its data zone.", kindServer, "model", "upstream_unavailable"}.body())
+		r := reply(name, match, http.StatusServiceUnavailable, noProvider.body())
 		r.TypedPerFilterConfig = runExtProc()
 		r.Metadata = routeMetadata(d)
 		return r
@@ -131,6 +133,22 @@ func (b *builder) deploymentRoute(d *router.Deployment) *routev3.Route {
 		ResponseHeadersToAdd:    servedHeaders(),
 		ResponseHeadersToRemove: wyeHeaders(),
 	}
+}
+
+// noProvider is what a client reads when no backend may serve the deployment.
+var noProvider = failure{
+	"The deployment has no provider in its data zone.", kindServer, "model", "upstream_unavailable",
+}
+
+// elsewhere answers for deployments of other zones, which an Envoy of a zone has
+// no routes for.
+func elsewhere(match *routev3.RouteMatch) *routev3.Route {
+	decided := metadataIs(envoy.NamespaceDecision, envoy.KeyDeployment, "")
+	decided.Value = &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_PresentMatch{PresentMatch: true}}
+	match.DynamicMetadata = []*matcherv3.MetadataMatcher{decided}
+	r := reply("elsewhere", match, http.StatusServiceUnavailable, noProvider.body())
+	r.TypedPerFilterConfig = runExtProc()
+	return r
 }
 
 // rewriteSlack is more than a rewrite adds to a body: a model name and a field.

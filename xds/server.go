@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	serverv3 "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
@@ -43,6 +44,9 @@ type Server struct {
 	publishing chan struct{}
 	wake       chan struct{} // tells the reaper that something was retired
 
+	// showing is held while the cache is filled, and is taken before mu.
+	showing sync.Mutex
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when a stream says something
 	streams map[streamID]*stream
@@ -50,6 +54,9 @@ type Server struct {
 	// generations are what the Envoys have together, the newest first.
 	generations []*generation
 	counters    Counters
+	current     *Resources          // what is handed out now; nil before the first publication
+	shown       map[view]*Resources // current's part for every view that has streams
+	viewers     map[view]int        // streams by view
 }
 
 // generation is the resources of one policy.
@@ -79,9 +86,10 @@ func NewServer(c Config) *Server {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
 		log: c.Logger, grace: c.Grace, stop: stop, done: make(chan struct{}),
-		cache:      cachev3.NewSnapshotCache(false, oneKey{}, nil),
+		cache:      cachev3.NewSnapshotCache(false, byView{}, nil),
 		publishing: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		changed: make(chan struct{}), streams: make(map[streamID]*stream),
+		viewers: make(map[view]int),
 	}
 	s.ads = serverv3.NewServer(ctx, s.cache, callbacks{s})
 	go s.reap(ctx)
@@ -121,18 +129,12 @@ func (s *Server) Counters() Counters {
 	return c
 }
 
-// Published returns what the Envoys are sent now, nil before the first
-// publication.
+// Published returns all that the Envoys are sent now, nil before the first
+// publication. An Envoy of a zone is sent its part.
 func (s *Server) Published() *Resources {
-	snapshot, err := s.cache.GetSnapshot(cacheKey)
-	if err != nil {
-		return nil // there is none yet
-	}
-	p, ok := snapshot.(published)
-	if !ok {
-		return nil // nobody else writes to the cache
-	}
-	return p.Resources
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
 }
 
 // notify wakes whoever waits for the streams. s.mu is held.
@@ -152,11 +154,32 @@ func (c callbacks) open(id streamID) {
 
 func (c callbacks) closed(id streamID, node *corev3.Node) {
 	c.s.mu.Lock()
+	st := c.s.streams[id]
+	c.s.mu.Unlock()
+	c.s.leave(st)
+	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.s.lose(c.s.streams[id])
 	delete(c.s.streams, id)
 	c.s.notify()
 	c.s.log.Info().Str("node", node.GetId()).Msg("envoy disconnected")
+}
+
+// begin is told of every request before anything else. The first one admits its
+// node; later ones may repeat it. What the cache hands out goes by the node of
+// each request, so a node that changed its zone would be sent another's.
+func (c callbacks) begin(id streamID, node *corev3.Node) error {
+	c.s.mu.Lock()
+	st := c.s.streams[id]
+	admitted, v := st.admitted, st.view
+	c.s.mu.Unlock()
+	switch {
+	case !admitted:
+		return c.s.admit(st, node)
+	case node != nil && viewOf(node) != v:
+		return errOtherNode
+	}
+	return nil
 }
 
 // identify notes who the Envoy is, and tells when it first says so.
@@ -165,7 +188,10 @@ func (c callbacks) identify(st *stream, node *corev3.Node) {
 		return
 	}
 	c.s.found(st)
-	log := c.s.log.With().Str("node", st.node.ID).Str("version", st.node.Envoy).Logger()
+	log := c.s.log.With().Str("node", st.node.ID).Str("version", st.node.Envoy).Str("zone", st.node.Zone).Logger()
+	if r := c.s.shown[st.view]; r != nil && st.view.zone != "" && len(r.Names(resourcev3.ClusterType)) == 1 {
+		log.Warn().Msg("the policy has no backend in this envoy's zone: it will serve nothing")
+	}
 	if !st.node.Bootstrap {
 		// See runtimeFlags in package envoy for what it misses.
 		log.Warn().Msg("envoy was not started with wye's bootstrap: large bodies can crash it")
@@ -208,6 +234,9 @@ func (c callbacks) OnStreamClosed(n int64, node *corev3.Node) { c.closed(streamI
 
 // OnStreamDeltaRequest implements serverv3.Callbacks.
 func (c callbacks) OnStreamDeltaRequest(n int64, r *discoveryv3.DeltaDiscoveryRequest) error {
+	if err := c.begin(streamID{true, n}, r.GetNode()); err != nil {
+		return err
+	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	st := c.s.streams[streamID{true, n}]
@@ -222,14 +251,16 @@ func (c callbacks) OnStreamDeltaRequest(n int64, r *discoveryv3.DeltaDiscoveryRe
 // one and send that again at once, and so on for ever; so it is told that the
 // Envoy has it.
 func (c callbacks) OnStreamRequest(n int64, r *discoveryv3.DiscoveryRequest) error {
-	current := c.s.Published()
+	if err := c.begin(streamID{false, n}, r.GetNode()); err != nil {
+		return err
+	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	st := c.s.streams[streamID{false, n}]
 	c.identify(st, r.GetNode())
 	acked, refused := st.receivedWhole(r)
 	c.answer(st, acked, refused, r.GetTypeUrl(), r.GetErrorDetail().GetMessage())
-	if refused && current != nil {
+	if current := c.s.shown[st.view]; refused && current != nil {
 		r.VersionInfo = current.Version(r.GetTypeUrl())
 	}
 	return nil

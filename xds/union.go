@@ -34,7 +34,17 @@ func union(sets []*Resources) (*Resources, error) {
 	if err := u.add(envoy.RouteName, routes); err != nil {
 		return nil, err
 	}
-	return u, nil
+	return u.partsBy(func(v view) (*Resources, error) {
+		parts := make([]*Resources, 0, len(sets))
+		for _, set := range sets {
+			part, err := set.of(v)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, part)
+		}
+		return union(parts)
+	}), nil
 }
 
 // unionRoutes is the newest route configuration with the routes of deployments

@@ -51,7 +51,7 @@ func newBootstrapCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&c.AdminAnywhere, "admin-anywhere", false, "allow an admin address that other machines can reach")
 	cmd.Flags().StringVar(&c.NodeID, "node-id", "", "node `id`, unique in the fleet (default: the host's name)")
 	cmd.Flags().StringVar(&c.NodeCluster, "node-cluster", envoy.NodeCluster, "node cluster `name`")
-	cmd.Flags().StringVar(&c.Zone, "zone", "", "data `zone` that this Envoy stands in; a label only, every Envoy of a Wye gets all backends")
+	cmd.Flags().StringVar(&c.Zone, "zone", "", "data `zone` that this Envoy stands in: it gets the backends of that zone and no others")
 	cmd.Flags().BoolVar(&sotw, "sotw", false, "use state-of-the-world xDS in place of delta")
 	return cmd
 }

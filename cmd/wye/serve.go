@@ -93,6 +93,7 @@ the requests under way and exits with 0.`,
 		},
 	}
 	cmd.Flags().StringVarP(&c.PolicyFile, "policy", "p", "", "policy `file`, watched for changes (default: the embedded policy)")
+	cmd.Flags().StringVar(&c.Zone, "zone", "", "leave out of the policy what may not be used in this data `zone`")
 	cmd.Flags().StringVar(&c.Listen, "listen", defaultListen, "`address` at which Envoy takes client requests")
 	cmd.Flags().StringVar(&c.ExtProc, "extproc", defaultExtProc, "`address` of the ext_proc server")
 	cmd.Flags().StringVar(&c.ADS, "ads", defaultADS, "`address` of the ADS server")

@@ -31,6 +31,9 @@ type Config struct {
 	ExtProc    string // where Wye's ext_proc server listens
 	ADS        string // where Wye's xDS server listens
 	Admin      string // where the admin page listens; empty: nowhere
+	// Zone, unless empty or "global", leaves of every policy only what may be
+	// used in this data zone; see router.Snapshot.InZone.
+	Zone string
 	// Grace is how long Envoys keep what a new policy no longer has; see
 	// xds.Config. Zero is its default.
 	Grace time.Duration
@@ -220,6 +223,18 @@ func (s *Sidecar) compile(content []byte) (*router.Snapshot, error) {
 	for _, w := range p.Warnings() {
 		s.config.Logger.Warn().Msg(w.String())
 	}
+	snapshot, err := s.compilePolicy(p)
+	if err != nil {
+		return nil, err
+	}
+	part := snapshot.InZone(s.config.Zone)
+	if part != snapshot && len(part.Backends) == 0 {
+		return nil, fmt.Errorf("no backend of the policy is in zone %q", s.config.Zone)
+	}
+	return part, nil
+}
+
+func (s *Sidecar) compilePolicy(p *policies.Policy) (*router.Snapshot, error) {
 	if s.config.Redirect == nil {
 		return p.Compile()
 	}

@@ -298,3 +298,37 @@ func TestListen(t *testing.T) {
 		t.Errorf("the file now has %q, %v", b, err)
 	}
 }
+
+// A sidecar of a zone knows no other: neither its router nor its Envoys do.
+func TestSidecarOfZone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	text := strings.Replace(policy, "zone: eu}\ndeployments", "zone: us}\ndeployments", 1)
+	text = strings.Replace(text, "{name: chat, zone: eu, ", "{name: chat, ", 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	begin := func(zone string) (*sidecar.Sidecar, error) {
+		return sidecar.Start(t.Context(), sidecar.Config{
+			Version: "test", PolicyFile: file, Listen: "127.0.0.1:0", ExtProc: "127.0.0.1:0", ADS: "127.0.0.1:0", Zone: zone,
+		})
+	}
+	for zone, backends := range map[string]string{"": "mini nano", "global": "mini nano", "eu": "mini", "us": "nano"} {
+		s, err := begin(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, b := range s.Snapshot().Backends {
+			got = append(got, b.Name)
+		}
+		if strings.Join(got, " ") != backends {
+			t.Errorf("zone %q has backends %q", zone, got)
+		}
+		if err := s.Shutdown(context.Background(), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := begin("mars"); err == nil || !strings.Contains(err.Error(), `no backend of the policy is in zone "mars"`) {
+		t.Errorf("error %v", err)
+	}
+}

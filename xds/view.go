@@ -1,0 +1,101 @@
+package xds
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"wye/envoy"
+	"wye/router"
+)
+
+// view says which part of a policy an Envoy is sent. The zero view is all of it.
+type view struct {
+	zone string // only what this data zone has; empty: every zone
+}
+
+// viewOf is what decides what a node is sent: the zone in its metadata, else
+// the one of its locality.
+func viewOf(n *corev3.Node) view {
+	zone := nodeZone(n)
+	if zone == router.ZoneGlobal {
+		zone = ""
+	}
+	return view{zone: zone}
+}
+
+// nodeZone is the data zone that a node says it stands in, empty if it says none.
+func nodeZone(n *corev3.Node) string {
+	fields := n.GetMetadata().GetFields()[envoy.NamespaceDecision].GetStructValue().GetFields()
+	if v, ok := fields[envoy.KeyZone]; ok {
+		if z := v.GetStringValue(); z != "" {
+			return z
+		}
+		// What is there but cannot be read must not open every zone.
+		return unreadableZone
+	}
+	return n.GetLocality().GetZone()
+}
+
+// unreadableZone is no zone's name, and check refuses it.
+const unreadableZone = "?"
+
+// check refuses a view that no policy could have.
+func (v view) check() error {
+	if v.zone != "" && !envoy.IsZone(v.zone) {
+		return errors.New("the node's zone is not the name of a data zone: lower-case letters, digits and -")
+	}
+	return nil
+}
+
+// key names the view in go-control-plane's cache.
+func (v view) key() string { return "zone/" + v.zone }
+
+// views are the parts of one set of resources, made when they are first asked
+// for.
+type views struct {
+	mu   sync.Mutex
+	make func(view) (*Resources, error)
+	made map[view]*Resources
+}
+
+// maxViews bounds how many parts are kept: nodes may name zones that no policy
+// has.
+const maxViews = 64
+
+// of returns the part of r that a view shows.
+func (r *Resources) of(v view) (*Resources, error) {
+	if v == (view{}) {
+		return r, nil
+	}
+	r.parts.mu.Lock()
+	defer r.parts.mu.Unlock()
+	if part := r.parts.made[v]; part != nil {
+		return part, nil
+	}
+	part, err := r.parts.make(v)
+	if err != nil {
+		return nil, fmt.Errorf("zone %s: %w", v.zone, err)
+	}
+	if len(r.parts.made) < maxViews {
+		r.parts.made[v] = part
+	}
+	return part, nil
+}
+
+// partsBy gives r the parts that f makes.
+func (r *Resources) partsBy(f func(view) (*Resources, error)) *Resources {
+	r.parts = &views{make: f, made: make(map[view]*Resources)}
+	return r
+}
+
+// InZone returns what an Envoy of the zone is sent of r.
+func (r *Resources) InZone(zone string) (*Resources, error) {
+	v := viewOf(&corev3.Node{Locality: &corev3.Locality{Zone: zone}})
+	if err := v.check(); err != nil {
+		return nil, err
+	}
+	return r.of(v)
+}
