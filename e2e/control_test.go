@@ -128,3 +128,35 @@ func testAzurePaths(t *testing.T, s *rig.Stack) {
 		}
 	}
 }
+
+// The trace comes only when asked for, names the attempts in their order, and is
+// not a provider's business.
+func testTrace(t *testing.T, s *rig.Stack) {
+	if got := s.Post(t, rig.Chat("any-order", "Say hello.")); got.Header.Get("x-wye-trace") != "" {
+		t.Errorf("trace %q unasked", got.Header.Get("x-wye-trace"))
+	}
+	id := rig.ID()
+	got := s.Post(t, rig.Chat("any-order", "Say hello."), "x-wye-trace", "true", rig.IDHeader, id, rig.FailHeader, "thinker-us=503,large-eu=503,large-us=503")
+	trace := gjson.Get(got.Header.Get("x-wye-trace"), "model_selection_details.model_router_details")
+	seen := s.Find(id)
+	if got.Status != http.StatusOK || len(seen) < 2 {
+		t.Fatalf("status %d, %d attempts: %s", got.Status, len(seen), got.Body)
+	}
+	for i, r := range seen {
+		attempt := trace.Get("routing_trace.0.attempts").Array()[i]
+		if attempt.Get("backend").String() != r.Backend {
+			t.Errorf("attempt %d went to %s, the trace has %s", i+1, r.Backend, attempt)
+		}
+		if r.Header.Get("x-wye-trace") != "" {
+			t.Errorf("%s was asked for a trace", r.Backend)
+		}
+	}
+	if trace.Get("decision").String() != got.Header.Get("x-wye-decision") || len(trace.Get("candidates").Array()) != 4 {
+		t.Errorf("trace %s", trace)
+	}
+	got = s.Post(t, []byte(`{"model":"short-context","routing_config":{"trace":true},"messages":[{"role":"user","content":"hi"}],
+		"tools":[{"type":"function","function":{"name":"f"}}]}`))
+	if got.Status != http.StatusBadRequest || gjson.Get(got.Header.Get("x-wye-trace"), "model_selection_details.model_router_details.candidates.0.lacks").String() != "tools" {
+		t.Errorf("status %d, trace %s", got.Status, got.Header.Get("x-wye-trace"))
+	}
+}

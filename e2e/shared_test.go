@@ -18,6 +18,7 @@ func TestWye(t *testing.T) {
 			"RoutingConfig":            testRoutingConfig,
 			"NamedModels":              testNamedModels,
 			"AzurePaths":               testAzurePaths,
+			"Trace":                    testTrace,
 			"SameDecisionEveryTime":    testSameDecision,
 			"Zone":                     testZone,
 			"ResponseHeaders":          testResponseHeaders,

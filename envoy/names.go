@@ -16,6 +16,7 @@ const (
 	HeaderDecision   = "x-wye-decision"   // id of the decision
 	HeaderPolicy     = "x-wye-policy"     // hash of the policy snapshot
 	HeaderDropped    = "x-wye-dropped"    // request fields that the model does not take
+	HeaderTrace      = "x-wye-trace"      // request: true; response: the decision as JSON
 )
 
 // HeaderPrefix starts every header that Wye owns. Envoy removes client-sent
@@ -24,7 +25,7 @@ const HeaderPrefix = "x-wye-"
 
 // ClientHeaders are the x-wye-* request headers that clients may send. They
 // are removed again before a request leaves for a provider.
-var ClientHeaders = []string{HeaderMode}
+var ClientHeaders = []string{HeaderMode, HeaderTrace}
 
 // ReservedHeaders are the other x-wye-* names in use. Only Wye may say them: no
 // client, and no provider in its responses.
@@ -46,6 +47,7 @@ const (
 	KeyDecision   = "decision"
 	KeyPolicy     = "policy"
 	KeyDropped    = "dropped"
+	KeyTrace      = "trace" // only where a client asked for it
 )
 
 // Cluster metadata, written by the control plane in NamespaceDecision: what a

@@ -20,6 +20,7 @@ type requestFacts struct {
 	deployment []byte
 	// repath is set when the path is not the one that providers know.
 	repath bool
+	trace  bool // the client wants to see the decision
 	// remove names the x-wye-* headers that came with the request and must not
 	// leave with it.
 	remove []string
@@ -71,6 +72,8 @@ func (f *requestFacts) read(headers []header) *wire.Problem {
 				p = refuse(http.StatusBadRequest, codeInvalidMode, "", "the header "+envoy.HeaderMode+" is there twice")
 			}
 			f.mode = mode
+		case envoy.HeaderTrace:
+			p = f.takeTrace(h.value)
 		default:
 			if bytes.HasPrefix(h.key, []byte(envoy.HeaderPrefix)) {
 				f.remove = append(f.remove, string(h.key))

@@ -158,6 +158,9 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 	}
 	dst = appendStringField(dst, envoy.KeyMode, d.Mode.String())
 	dst = appendStringField(dst, envoy.KeyPolicy, d.Snapshot.Hash)
+	if st.wantsTrace() {
+		dst = appendStringField(dst, envoy.KeyTrace, st.trace())
+	}
 	dst = shut(shut(shut(dst, fields), value), field)
 	dst, field = openField(dst, envoy.NamespaceRoute)
 	dst, value = open(dst, entryValue)
@@ -207,6 +210,9 @@ func (st *stream) appendKnown(dst []byte) []byte {
 	if d := st.decision.Deployment; d != nil {
 		dst = appendSetHeader(dst, envoy.HeaderDeployment, d.Name)
 		dst = appendSetHeader(dst, envoy.HeaderMode, st.decision.Mode.String())
+	}
+	if st.wantsTrace() {
+		dst = appendSetHeader(dst, envoy.HeaderTrace, st.trace())
 	}
 	return dst
 }

@@ -65,10 +65,9 @@ func extProc(statPrefix string, initialMetadata ...*corev3.HeaderValue) *extproc
 		// out chunked.
 		AllowContentLengthHeader: true,
 		// Credentials and cookies never reach Wye: it has no use for them.
-		ForwardRules: &extprocfilterv3.HeaderForwardingRules{AllowedHeaders: exactly(
+		ForwardRules: &extprocfilterv3.HeaderForwardingRules{AllowedHeaders: exactly(append([]string{
 			":method", ":path", "content-type", "content-length", "content-encoding", "x-request-id", "traceparent",
-			envoy.HeaderMode,
-		)},
+		}, envoy.ClientHeaders...)...)},
 		MutationRules: &mutationv3.HeaderMutationRules{
 			DisallowAll: wrapperspb.Bool(true),
 			AllowExpression: &matcherv3.RegexMatcher{

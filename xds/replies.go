@@ -133,6 +133,7 @@ func decisionHeaders() []*corev3.HeaderValueOption {
 		{envoy.HeaderDecision, envoy.KeyDecision},
 		{envoy.HeaderPolicy, envoy.KeyPolicy},
 		{envoy.HeaderDropped, envoy.KeyDropped},
+		{envoy.HeaderTrace, envoy.KeyTrace},
 	} {
 		headers = append(headers, overwrite(h[0], "%DYNAMIC_METADATA("+envoy.NamespaceDecision+":"+h[1]+")%"))
 	}
