@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 	"github.com/tidwall/gjson"
 
@@ -253,6 +254,7 @@ func postTrailers(t *testing.T, client *http.Client, url, id string) (rig.Respon
 func testCompressed(t *testing.T, s *rig.Stack) {
 	encoders := map[string]func(io.Writer) (io.WriteCloser, error){
 		"gzip": func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil },
+		"br":   func(w io.Writer) (io.WriteCloser, error) { return brotli.NewWriter(w), nil },
 		"zstd": func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) },
 	}
 	for name, encoder := range encoders {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -19,6 +20,7 @@ const (
 	codingIdentity coding = iota
 	codingGzip
 	codingZstd
+	codingBrotli
 	codingUnsupported
 )
 
@@ -32,6 +34,8 @@ func parseCoding(v []byte) coding {
 		return codingGzip
 	case "zstd":
 		return codingZstd
+	case "br":
+		return codingBrotli
 	}
 	return codingUnsupported
 }
@@ -39,6 +43,31 @@ func parseCoding(v []byte) coding {
 // zstdMaxWindow bounds what a frame makes the decoder allocate. It is the
 // largest window that RFC 9659 allows in HTTP.
 const zstdMaxWindow = 8 << 20
+
+// brotliWindow is how many bytes the decoder of src may allocate beside its
+// output: the stream's window, which its first byte gives (RFC 7932, section
+// 9.1). 0 is no valid stream.
+func brotliWindow(src []byte) int {
+	if len(src) == 0 {
+		return 0
+	}
+	bits := 16
+	if b := src[0]; b&1 != 0 {
+		switch n, m := b>>1&7, b>>4&7; {
+		case n != 0:
+			bits = 17 + int(n)
+		case m == 0:
+			bits = 17
+		case m == 1: // reserved: the large windows of a later format
+			return 0
+		default:
+			bits = 8 + int(m)
+		}
+	}
+	return 1 << bits
+}
+
+var errBrotliWindow = errors.New("brotli: it does not start with a window size")
 
 var errDecodedTooLarge = errors.New("decoded body too large")
 
@@ -78,6 +107,17 @@ func (d *decoders) decode(dst, src []byte, c coding, limit int, reserve func(n i
 			return dst, fmt.Errorf("zstd: %w", err)
 		}
 		return readAll(dst, z, limit, reserve)
+	case codingBrotli:
+		// No pool: a decoder keeps its window, of up to 16 MiB, which is taken
+		// from the same budget as the body.
+		window := brotliWindow(src)
+		if window == 0 {
+			return dst, errBrotliWindow
+		}
+		if err := reserve(window); err != nil {
+			return dst, err
+		}
+		return readAll(dst, brotli.NewReader(bytes.NewReader(src)), limit, reserve)
 	case codingIdentity, codingUnsupported:
 	}
 	return dst, fmt.Errorf("content coding %d has no decoder", c)

@@ -55,7 +55,7 @@ func (f *requestFacts) read(headers []header) *wire.Problem {
 			}
 			if f.coding == codingUnsupported {
 				p = refuse(http.StatusUnsupportedMediaType, codeContentEncoding, "",
-					"the content-encoding %.64q is not supported; send gzip, zstd or no encoding", h.value)
+					"the content-encoding %.64q is not supported; send gzip, br, zstd or no encoding", h.value)
 			}
 		case "content-length":
 			if n, err := strconv.Atoi(string(h.value)); err == nil && n > 0 {

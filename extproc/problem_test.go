@@ -80,8 +80,26 @@ func TestProblems(t *testing.T) {
 		"truncated gzip": {
 			whole(zip(t, question)[:30], "content-encoding", "gzip"), 400, "invalid_content_encoding", nil, "", known(),
 		},
-		"brotli": {
-			whole("x", "content-encoding", "br"), 415, "unsupported_content_encoding", nil, `"br"`, known(),
+		"brotli bomb": {
+			whole(brotliOf(t, strings.Repeat(" ", 2*maxBody), 22), "content-encoding", "br"), 413, "request_too_large", nil, "", known(),
+		},
+		"truncated brotli": {
+			whole(brotliOf(t, question, 22)[:30], "content-encoding", "br"), 400, "invalid_content_encoding", nil, "", known(),
+		},
+		"more than brotli": {
+			whole(brotliOf(t, question, 22)+"x", "content-encoding", "br"), 400, "invalid_content_encoding", nil, "", known(),
+		},
+		"empty brotli": {
+			whole("", "content-encoding", "br"), 400, "invalid_content_encoding", nil, "brotli", known(),
+		},
+		"brotli of a later format": {
+			whole("\x11\x16", "content-encoding", "br"), 400, "invalid_content_encoding", nil, "brotli", known(),
+		},
+		"not brotli": {
+			whole(question, "content-encoding", "br"), 400, "invalid_content_encoding", nil, "", known(),
+		},
+		"unknown coding": {
+			whole("x", "content-encoding", "compress"), 415, "unsupported_content_encoding", nil, `"compress"`, known(),
 		},
 		"layered codings": {
 			whole("x", "content-encoding", "gzip, gzip"), 415, "unsupported_content_encoding", nil, "", known(),

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/andybalholm/brotli"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
@@ -184,7 +185,7 @@ func TestLargeBody(t *testing.T) {
 func TestContentEncoding(t *testing.T) {
 	t.Parallel()
 	_, conn := start(t, extproc.Config{})
-	encoded := map[string]string{"gzip": zip(t, question), "zstd": zstandard(t, question), "identity": question}
+	encoded := map[string]string{"gzip": zip(t, question), "zstd": zstandard(t, question), "br": brotliOf(t, question, 22), "identity": question}
 	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
 	want := readRouted(t, got, err)
 	for coding, text := range encoded {
@@ -210,6 +211,37 @@ func zip(t testing.TB, s string) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// brotliOf compresses s with a window of 1<<bits bytes.
+func brotliOf(t testing.TB, s string, bits int) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := brotli.NewWriterOptions(&b, brotli.WriterOptions{Quality: 5, LGWin: bits})
+	if _, err := w.Write([]byte(s)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// The decoder's window counts as memory of the request.
+func TestBrotliWindowIsBudgeted(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{MaxBodyBytes: 1 << 16, MaxInflightBytes: 1 << 21})
+	for bits, status := range map[int]int{18: 0, 20: 0, 22: 503, 24: 503} {
+		text := brotliOf(t, question, bits)
+		got, err := exchange(t, conn, false, chat(len(text), "content-encoding", "br"), body(text, true))
+		if status == 0 {
+			readRouted(t, got, err)
+			continue
+		}
+		if r := readRefusal(t, got, err); r.Status != status || !strings.Contains(r.Body, "overloaded") {
+			t.Errorf("window of 2^%d: %d %s", bits, r.Status, r.Body)
+		}
+	}
 }
 
 func zstandard(t testing.TB, s string) string {

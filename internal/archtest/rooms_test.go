@@ -53,7 +53,7 @@ var rooms = []archtest.Room{
 	},
 	{
 		Path: "extproc", Own: []string{"router", "wire", "envoy"},
-		External: append([]string{"github.com/rs/zerolog", "github.com/klauspost/compress"}, grpc...),
+		External: append([]string{"github.com/rs/zerolog", "github.com/klauspost/compress", "github.com/andybalholm/brotli"}, grpc...),
 		OwnTests: []string{"policies", "predict", "internal/..."},
 		Reason:   "the data half serves whatever snapshot it is handed; it meets the control half only in router and envoy",
 	},
