@@ -50,6 +50,20 @@ const (
 	KeyTrace      = "trace" // only where a client asked for it
 )
 
+// NamespaceUsage is the dynamic metadata in which Envoy notes what a response says
+// of itself, for the access log. Providers write its value, so it is only read as
+// data. The one key is KeyUsage.
+const (
+	NamespaceUsage = "wye.usage"
+	// KeyUsage is the text of the last JSON object that the response had under
+	// the name usage and that counts tokens, such as
+	// {"prompt_tokens":11,"completion_tokens":22}. Absent: there was none.
+	KeyUsage = "usage"
+)
+
+// AccessLogName is the log_name of the access log that Envoy sends to Wye.
+const AccessLogName = "wye"
+
 // Cluster metadata, written by the control plane in NamespaceDecision: what a
 // response is annotated with, and, for whoever reads a config dump, which backend
 // the cluster is and what it is sent.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"google.golang.org/grpc"
 
 	"wye/router"
 	"wye/wire"
@@ -46,6 +47,9 @@ type Config struct {
 	// AppendID appends a decision id of printable ASCII to dst. It is called
 	// concurrently. 16 random hex digits.
 	AppendID func(dst []byte) []byte
+	// Services are registered beside ext_proc, for those who speak to Wye over the
+	// same connections. Their streams must end by the time of Drain.
+	Services []func(grpc.ServiceRegistrar)
 	// Observer is told what happened.
 	Observer Observer
 }
@@ -74,6 +78,7 @@ type Observer struct {
 // body did not arrive in time, of which ID and Snapshot are not known either.
 type Event struct {
 	ID       []byte           // of the decision
+	Fallback bool             // a retry's body was refused; the decision was an earlier stream's
 	Snapshot *router.Snapshot // nil when there was none
 	Request  *router.Request
 	Decision *router.Decision

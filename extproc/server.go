@@ -85,6 +85,9 @@ func New(c Config) *Server {
 		Metadata: service.Metadata,
 	}, nil)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
+	for _, register := range s.config.Services {
+		register(s.grpc)
+	}
 	s.setServing(healthv1.HealthCheckResponse_SERVING)
 	return s
 }

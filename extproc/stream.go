@@ -381,7 +381,7 @@ func (st *stream) sendParts(parts ...mem.Buffer) error {
 
 func (st *stream) event() *Event {
 	e := &Event{
-		ID: st.id, Request: &st.request, Decision: &st.decision, BodyBytes: len(st.bytes()), Elapsed: st.elapsed,
+		ID: st.id, Fallback: st.fallback, Request: &st.request, Decision: &st.decision, BodyBytes: len(st.bytes()), Elapsed: st.elapsed,
 	}
 	if st.prepared != nil {
 		e.Snapshot = st.prepared.snapshot

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"slices"
 
 	"wye/policies/policyv1"
 	"wye/predict"
@@ -30,7 +31,9 @@ func (p *Policy) Compile(opts ...CompileOption) (*router.Snapshot, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	config := router.Config{Hash: p.hash, Default: p.document.GetDefaultDeployment()}
+	config := router.Config{
+		Hash: p.hash, Default: p.document.GetDefaultDeployment(), Usage: compileUsage(p.document.GetUsage()),
+	}
 	index := make(map[string]router.ModelIndex)
 	for i, m := range p.document.GetCatalog() {
 		index[m.GetName()] = router.ModelIndex(i)
@@ -46,7 +49,8 @@ func (p *Policy) Compile(opts ...CompileOption) (*router.Snapshot, error) {
 	scorers := newScorerFactory(p.document.GetCatalog(), config.Models)
 	for _, d := range p.document.GetDeployments() {
 		deployment := compileDeployment(d, index)
-		deployment.Scorer = scorers.scorer(p.predictors[d.GetPredictor()], deployment.Subset, deployment.Bands)
+		deployment.Scorer, deployment.Single = scorers.scorer(
+			p.predictors[d.GetPredictor()], deployment.Subset, deployment.Bands, inZone(&deployment, config.Backends))
 		config.Deployments = append(config.Deployments, deployment)
 	}
 	for i, m := range p.document.GetCatalog() {
@@ -57,6 +61,19 @@ func (p *Policy) Compile(opts ...CompileOption) (*router.Snapshot, error) {
 		return nil, fmt.Errorf("compile policy %s: %w", p.hash, err)
 	}
 	return snapshot, nil
+}
+
+func compileUsage(u *policyv1.Usage) router.Usage {
+	return router.Usage{Off: u != nil && u.Enabled != nil && !u.GetEnabled(), CallerHeader: u.GetCallerHeader()}
+}
+
+// inZone reports of a model whether a backend may serve it for d.
+func inZone(d *router.Deployment, backends []router.Backend) func(router.ModelIndex) bool {
+	return func(m router.ModelIndex) bool {
+		return slices.ContainsFunc(backends, func(b router.Backend) bool {
+			return b.Model == m && router.ZoneAllows(d.Zone, b.Zone)
+		})
+	}
 }
 
 func compileModel(m *policyv1.Model) router.Model {

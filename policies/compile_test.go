@@ -14,7 +14,7 @@ import (
 // summary is a snapshot as text, everything in it that the policy decides.
 func summary(s *router.Snapshot) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "policy %s\n", s.Hash)
+	fmt.Fprintf(&b, "policy %s\nusage %+v\n", s.Hash, s.Usage)
 	for i := range s.Models {
 		m := &s.Models[i]
 		fmt.Fprintf(&b, "\nmodel %s\n  served as %s by %s\n", m.Name, m.ServedAs, m.Publisher)
@@ -41,6 +41,7 @@ func summary(s *router.Snapshot) string {
 		fmt.Fprintf(&b, "\ndeployment %s, also %v\n", d.Name, d.Aliases)
 		fmt.Fprintf(&b, "  mode %v, allowed %v, zone %s, bands %+v\n", d.Mode, allowed(d), d.Zone, d.Bands)
 		fmt.Fprintf(&b, "  at most $%v, %d attempts, %d bytes, %v, %v a try\n", d.MaxCost, d.MaxAttempts, d.MaxBodyBytes, d.Timeout, d.PerTryTimeout)
+		fmt.Fprintf(&b, "  best single model %s\n", s.Models[d.Single].Name)
 		for j, m := range d.Subset {
 			fmt.Fprintf(&b, "  %s at", s.Models[m].Name)
 			for _, k := range d.Backends(j) {

@@ -30,7 +30,9 @@ const (
 // leaves to the catalog and to defaults, and without what changes no decision.
 // It is the content that the hash names and that is compiled.
 func (c *checker) effective() *policyv1.Policy {
-	e := &policyv1.Policy{DefaultDeployment: c.document.GetDefaultDeployment()}
+	e := &policyv1.Policy{
+		DefaultDeployment: c.document.GetDefaultDeployment(), Usage: effectiveUsage(c.document.GetUsage()),
+	}
 	referred := make(map[string]bool)
 	for _, b := range c.document.GetBackends() {
 		referred[b.GetModel()] = true
@@ -46,6 +48,17 @@ func (c *checker) effective() *policyv1.Policy {
 		e.Catalog = append(e.Catalog, effectiveModel(c.models[name]))
 	}
 	return e
+}
+
+// effectiveUsage is nil for what is the default.
+func effectiveUsage(u *policyv1.Usage) *policyv1.Usage {
+	switch {
+	case u != nil && u.Enabled != nil && !u.GetEnabled():
+		return &policyv1.Usage{Enabled: u.Enabled}
+	case u.GetCallerHeader() != "":
+		return &policyv1.Usage{CallerHeader: u.GetCallerHeader()}
+	}
+	return nil
 }
 
 func effectiveModel(m *policyv1.Model) *policyv1.Model {

@@ -45,8 +45,11 @@ func newScorerFactory(catalog []*policyv1.Model, models []router.Model) *scorerF
 	return f
 }
 
-// scorer makes the scorer of a deployment with that subset and those bands.
-func (f *scorerFactory) scorer(p *predict.Predictor, subset []router.ModelIndex, bands router.Bands) *scorer {
+// scorer makes the scorer of a deployment with that subset and those bands, and
+// finds the best single model among those that are available.
+func (f *scorerFactory) scorer(
+	p *predict.Predictor, subset []router.ModelIndex, bands router.Bands, available func(router.ModelIndex) bool,
+) (*scorer, router.ModelIndex) {
 	all, ok := f.models[p.Version()]
 	if !ok {
 		all = make([]predict.Model, len(f.catalog))
@@ -60,10 +63,11 @@ func (f *scorerFactory) scorer(p *predict.Predictor, subset []router.ModelIndex,
 		models[i], prices[i] = all[m], f.prices[m]
 	}
 	s := &scorer{predictor: p, models: all, worth: make(map[router.Mode][]float64), scratch: &f.scratch}
+	samples := samplesByKind(p, models, prices)
 	for _, mode := range []router.Mode{router.ModeBalanced, router.ModeCost} {
-		s.worth[mode] = CalibrateRates(p, models, prices, bands.Of(mode))
+		s.worth[mode] = worthOf(samples, bands.Of(mode))
 	}
-	return s
+	return s, subset[bestSingle(samples, func(i int) bool { return available(subset[i]) })]
 }
 
 // resolve finds what p knows of m. prior says where the estimate comes from

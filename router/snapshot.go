@@ -58,6 +58,9 @@ type Deployment struct {
 	Timeout       time.Duration
 	PerTryTimeout time.Duration
 	Scorer        Scorer
+	// Single is the model of Subset that would be the best for every prompt: what
+	// Bands are relative to and savings are measured against.
+	Single ModelIndex
 
 	// backends[i] are the in-zone backends of Subset[i], fixed at compile time.
 	backends [][]BackendIndex
@@ -84,6 +87,16 @@ type Config struct {
 	Backends    []Backend
 	Deployments []Deployment
 	Default     string // name of the deployment that serves NameAuto; empty: none
+	Usage       Usage
+}
+
+// Usage is how the use of models is accounted for.
+type Usage struct {
+	// Off: not at all.
+	Off bool
+	// CallerHeader is the request header, in lower case, whose value names who
+	// calls; empty: nobody does.
+	CallerHeader string
 }
 
 // Snapshot is one compiled policy. It is immutable and safe for concurrent
@@ -93,6 +106,7 @@ type Snapshot struct {
 	Models      []Model
 	Backends    []Backend
 	Deployments []Deployment
+	Usage       Usage
 	byName      map[string]target
 
 	zones   map[string]*Snapshot // the part of each zone; see InZone
@@ -118,7 +132,7 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 	}
 	s := &Snapshot{
 		Hash: c.Hash, Models: c.Models, Backends: c.Backends, Deployments: c.Deployments,
-		byName: make(map[string]target),
+		Usage: c.Usage, byName: make(map[string]target),
 	}
 	for i := range s.Deployments {
 		d := &s.Deployments[i]
@@ -136,6 +150,9 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 		}
 		if d.MaxAttempts < 1 || d.MaxAttempts > MaxChain {
 			fault("deployment %q: %d attempts, 1 to %d are allowed", d.Name, d.MaxAttempts, MaxChain)
+		}
+		if int(d.Single) >= len(c.Models) {
+			fault("deployment %q: model index %d out of range", d.Name, d.Single)
 		}
 		for _, m := range d.Subset {
 			if int(m) >= len(c.Models) {

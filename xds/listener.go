@@ -3,6 +3,7 @@ package xds
 import (
 	"time"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
@@ -43,6 +44,9 @@ func (b *builder) listener(a envoy.Address) *listenerv3.Listener {
 		// stop in the middle of a body.
 		StreamIdleTimeout: durationpb.New(time.Minute),
 	}
+	if !b.snapshot.Usage.Off {
+		hcm.AccessLog = []*accesslogv3.AccessLog{b.usageLog()}
+	}
 	return &listenerv3.Listener{
 		Name:    envoy.ListenerName,
 		Address: protoAddress(a),
@@ -60,7 +64,11 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	if len(b.credentialHeaders) > 0 {
 		filters = append(filters, httpFilter("envoy.filters.http.set_filter_state", b.keepCredentials()))
 	}
-	return append(filters, b.routingFilter(), httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}))
+	filters = append(filters, b.routingFilter())
+	if !b.snapshot.Usage.Off {
+		filters = append(filters, usageFilter())
+	}
+	return append(filters, httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}))
 }
 
 // keepCredentials notes what the client sent, for attempts at backends without

@@ -49,10 +49,10 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 		func(m ...string) *routev3.RouteMatch { return matchingPath(azureDeployments, m...) },
 	} {
 		if b.view.zone != "" {
-			routes = append(routes, elsewhere(path(http.MethodPost)))
+			routes = append(routes, b.elsewhere(path(http.MethodPost)))
 		}
 		undecided := reply("undecided", path(http.MethodPost), http.StatusServiceUnavailable, routerUnavailable.body())
-		undecided.TypedPerFilterConfig = runExtProc()
+		undecided.TypedPerFilterConfig = b.routedFilters()
 		routes = append(routes, undecided, notAllowed(path(), "POST"))
 	}
 
@@ -97,7 +97,7 @@ func (b *builder) deploymentRoute(d *router.Deployment) *routev3.Route {
 	groups := b.defaultGroups(d)
 	if len(groups) == 0 {
 		r := reply(name, match, http.StatusServiceUnavailable, noProvider.body())
-		r.TypedPerFilterConfig = runExtProc()
+		r.TypedPerFilterConfig = b.routedFilters()
 		r.Metadata = routeMetadata(d)
 		return r
 	}
@@ -125,11 +125,11 @@ func (b *builder) deploymentRoute(d *router.Deployment) *routev3.Route {
 			IdleTimeout: durationpb.New(d.Timeout),
 			RetryPolicy: b.retryPolicy(d),
 		}},
-		TypedPerFilterConfig: runExtProc(),
+		TypedPerFilterConfig: b.routedFilters(),
 		// A retry needs the whole body. The rewritten one may be a little longer
 		// than the client's.
 		RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(maxBody) + rewriteSlack),
-		RequestHeadersToRemove:  privateHeaders(),
+		RequestHeadersToRemove:  b.removedHeaders(),
 		ResponseHeadersToAdd:    servedHeaders(),
 		ResponseHeadersToRemove: wyeHeaders(),
 	}
@@ -142,12 +142,12 @@ var noProvider = failure{
 
 // elsewhere answers for deployments of other zones, which an Envoy of a zone has
 // no routes for.
-func elsewhere(match *routev3.RouteMatch) *routev3.Route {
+func (b *builder) elsewhere(match *routev3.RouteMatch) *routev3.Route {
 	decided := metadataIs(envoy.NamespaceDecision, envoy.KeyDeployment, "")
 	decided.Value = &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_PresentMatch{PresentMatch: true}}
 	match.DynamicMetadata = []*matcherv3.MetadataMatcher{decided}
 	r := reply("elsewhere", match, http.StatusServiceUnavailable, noProvider.body())
-	r.TypedPerFilterConfig = runExtProc()
+	r.TypedPerFilterConfig = b.routedFilters()
 	return r
 }
 
@@ -208,6 +208,15 @@ func (b *builder) ownsCredentials(d *router.Deployment) bool {
 	return true
 }
 
+// removedHeaders are the request headers that do not reach a provider. A
+// compressed answer could not be read as it passes.
+func (b *builder) removedHeaders() []string {
+	if b.snapshot.Usage.Off {
+		return privateHeaders()
+	}
+	return append(privateHeaders(), "accept-encoding")
+}
+
 // privateHeaders are the request headers that are no business of a provider.
 func privateHeaders() []string {
 	return append([]string{"cookie", "x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal"},
@@ -220,13 +229,17 @@ func wyeHeaders() []string {
 	return append(append([]string{}, envoy.ReservedHeaders...), envoy.ClientHeaders...)
 }
 
-// runExtProc turns the ext_proc filter on for a route.
-func runExtProc() map[string]*anypb.Any {
-	return map[string]*anypb.Any{envoy.ExtProcFilter: packed(&routev3.FilterConfig{
+// routedFilters turns the filters on for a route that are for routed requests.
+func (b *builder) routedFilters() map[string]*anypb.Any {
+	filters := map[string]*anypb.Any{envoy.ExtProcFilter: packed(&routev3.FilterConfig{
 		Config: packed(&extprocfilterv3.ExtProcPerRoute{
 			Override: &extprocfilterv3.ExtProcPerRoute_Overrides{Overrides: &extprocfilterv3.ExtProcOverrides{}},
 		}),
 	})}
+	if !b.snapshot.Usage.Off {
+		filters[usageFilterName] = packed(runUsageFilter())
+	}
+	return filters
 }
 
 func exactPath(path string, methods ...string) *routev3.RouteMatch {

@@ -69,7 +69,11 @@ the requests under way and exits with 0.`,
 			if err := checkLimits(&c); err != nil {
 				return err
 			}
+			if err := checkDecisionLog(&c); err != nil {
+				return err
+			}
 			c.Logger, c.Version = log, wyeVersion()
+			c.DecisionLog.Logger = log
 			s, err := sidecar.Start(cmd.Context(), c)
 			if err != nil {
 				return err
@@ -97,9 +101,10 @@ the requests under way and exits with 0.`,
 	cmd.Flags().StringVar(&c.Listen, "listen", defaultListen, "`address` at which Envoy takes client requests")
 	cmd.Flags().StringVar(&c.ExtProc, "extproc", defaultExtProc, "`address` of the ext_proc server")
 	cmd.Flags().StringVar(&c.ADS, "ads", defaultADS, "`address` of the ADS server")
-	cmd.Flags().StringVar(&c.Admin, "admin", defaultAdmin, "`address` of the admin page: health, metrics, policy state (empty: none)")
+	cmd.Flags().StringVar(&c.Admin, "admin", defaultAdmin, "`address` of the admin page: health, metrics, policy state, usage (empty: none)")
 	cmd.Flags().DurationVar(&c.Grace, "grace", 0, "how `long` Envoy keeps what a new policy no longer has (default: until its last attempts have begun)")
 	addLimitFlags(cmd, &c)
+	addDecisionLogFlags(cmd, &c)
 	cmd.Flags().DurationVar(&delay, "drain-delay", 5*time.Second, "how `long` to go on after SIGTERM, for Envoy to stop first")
 	logs.add(cmd)
 	return cmd

@@ -40,7 +40,11 @@ Envoy is found as wye envoy path says.`,
 			if err := checkAddresses(map[string]string{"listen": c.Sidecar.Listen, "admin": c.Sidecar.Admin}); err != nil {
 				return err
 			}
+			if err := checkDecisionLog(&c.Sidecar); err != nil {
+				return err
+			}
 			c.Sidecar.Logger, c.Sidecar.Version = log, wyeVersion()
+			c.Sidecar.DecisionLog.Logger = log
 			c.Progress = func(message string) { log.Info().Msg(message) }
 			if envoyLog {
 				c.EnvoyLog = cmd.ErrOrStderr()
@@ -58,9 +62,10 @@ Envoy is found as wye envoy path says.`,
 	}
 	cmd.Flags().StringVarP(&c.Sidecar.PolicyFile, "policy", "p", "", "policy `file`, watched for changes (default: the embedded policy)")
 	cmd.Flags().StringVar(&c.Sidecar.Listen, "listen", defaultListen, "`address` at which Envoy takes client requests; port 0 picks a free one")
-	cmd.Flags().StringVar(&c.Sidecar.Admin, "admin", defaultAdmin, "`address` of the admin page: health, metrics, policy state (empty: none)")
+	cmd.Flags().StringVar(&c.Sidecar.Admin, "admin", defaultAdmin, "`address` of the admin page: health, metrics, policy state, usage (empty: none)")
 	cmd.Flags().DurationVar(&c.Sidecar.Grace, "grace", 0, "how `long` Envoy keeps what a new policy no longer has (default: until its last attempts have begun)")
 	addLimitFlags(cmd, &c.Sidecar)
+	addDecisionLogFlags(cmd, &c.Sidecar)
 	cmd.Flags().BoolVar(&c.FakeProviders, "fake-providers", false, "put a fake provider in the place of every backend")
 	cmd.Flags().DurationVar(&c.Pace, "fake-pace", 2*time.Millisecond, "how `long` a fast fake provider takes for a token; dearer models take longer")
 	cmd.Flags().BoolVar(&envoyLog, "envoy-log", false, "pass on what Envoy prints")
@@ -80,7 +85,7 @@ python3 -c "import openai; r = openai.OpenAI(base_url='%[1]s/v1', api_key='any')
 
 `, s.URL, deployment)
 	if admin := s.Sidecar.Addresses().Admin; admin != "" {
-		fmt.Fprintf(w, "health, metrics and policy state: http://%s/{healthz,readyz,metrics,policy,envoys}\n", admin)
+		fmt.Fprintf(w, "health, metrics, policy state and usage: http://%s/{healthz,readyz,metrics,policy,envoys,usage}\n", admin)
 	}
 	fmt.Fprintln(w, "Ctrl-C stops everything.")
 }

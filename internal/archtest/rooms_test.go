@@ -64,6 +64,12 @@ var rooms = []archtest.Room{
 		Reason:   "the control half publishes a snapshot; it meets the data half only in router and envoy",
 	},
 	{
+		Path: "usage", Own: []string{"router", "envoy"},
+		External: append([]string{"github.com/rs/zerolog", "github.com/tidwall/gjson", "github.com/DeRuina/timberjack"}, grpc...),
+		OwnTests: []string{"policies", "internal/..."},
+		Reason:   "accounting reads what was decided and what Envoy reports; nothing else depends on it to serve",
+	},
+	{
 		Path: "cmd/wye", Own: embedded, External: embedded,
 		Reason: "flags and wiring",
 	},

@@ -103,6 +103,17 @@ func (s *Server) complete(a *answer) {
 	s.stats.completion.Add(int64(a.completionTokens()))
 	s.stats.reasoning.Add(int64(a.choices * a.reasoningTokens))
 	s.stats.answered.Add(1)
+	if a.stream && !a.usage {
+		s.stats.untold.Add(1)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told.Answers++
+	s.told.Prompt += int64(a.promptTokens)
+	s.told.Cached += int64(a.cachedTokens)
+	s.told.Completion += int64(a.completionTokens())
+	s.told.Reasoning += int64(a.choices * a.reasoningTokens)
 }
 
 // suffer does what goes wrong before an answer. It returns the error to answer

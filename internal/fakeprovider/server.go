@@ -58,7 +58,14 @@ type Stats struct {
 	Faults     int64 // errors on demand
 	// Tokens as reported in usage, whether or not the client asked for it.
 	PromptTokens, CachedTokens, CompletionTokens, ReasoningTokens int64
+	// Told is what complete answers said in their usage; Untold is how many of
+	// them had none, because they were streams whose client did not ask for it.
+	Told   Told
+	Untold int64
 }
+
+// Told sums up what answers said of the tokens they used.
+type Told struct{ Answers, Prompt, Cached, Completion, Reasoning int64 }
 
 // Exchange is a chat completions request as it arrived and when the answer to
 // it left. The server does not change it once it is returned by Last.
@@ -84,10 +91,12 @@ type Server struct {
 	stats struct {
 		requests, inFlight, answered, wrongModel, refused, faults atomic.Int64
 		prompt, cached, completion, reasoning                     atomic.Int64
+		untold                                                    atomic.Int64
 	}
 	last atomic.Pointer[Exchange]
 
 	mu     sync.Mutex
+	told   Told
 	fault  Fault
 	random *rand.Rand
 }
@@ -147,7 +156,11 @@ func (s *Server) Close() error {
 
 // Stats returns the counts so far.
 func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	told := s.told
+	s.mu.Unlock()
 	return Stats{
+		Told: told, Untold: s.stats.untold.Load(),
 		Requests: s.stats.requests.Load(), InFlight: s.stats.inFlight.Load(), Answered: s.stats.answered.Load(),
 		WrongModel: s.stats.wrongModel.Load(), Refused: s.stats.refused.Load(), Faults: s.stats.faults.Load(),
 		PromptTokens: s.stats.prompt.Load(), CachedTokens: s.stats.cached.Load(),

@@ -11,8 +11,8 @@ import (
 	"wye/xds"
 )
 
-// newAdmin serves GET /healthz, /readyz, /metrics, /policy and /envoys. It
-// shows nothing of requests and takes no orders.
+// newAdmin serves GET /healthz, /readyz, /metrics, /policy, /envoys and
+// /usage. It shows nothing of single requests and takes no orders.
 func newAdmin(s *Sidecar, registry *prometheus.Registry) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -38,6 +38,9 @@ func newAdmin(s *Sidecar, registry *prometheus.Registry) *http.Server {
 			nodes = []xds.Node{}
 		}
 		writeJSON(w, nodes)
+	})
+	mux.HandleFunc("GET /usage", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, s.Usage())
 	})
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 }

@@ -42,7 +42,9 @@ type reloader struct {
 	// old ones; it does not wait. It is nil when the resources are those in
 	// force, which takes the same policy and the same keys.
 	stage func(ctx context.Context, s *router.Snapshot) (retire func(), err error)
-	log   zerolog.Logger
+	// inForce is told of a policy just before requests are decided under it.
+	inForce func(*router.Snapshot)
+	log     zerolog.Logger
 
 	mu  sync.Mutex
 	now PolicyStatus
@@ -72,6 +74,7 @@ func (r *reloader) apply(ctx context.Context, content []byte) (again time.Durati
 		}
 		return again, r.refuse(fmt.Errorf("policy %s: %w", s.Hash, err))
 	}
+	r.inForce(s)
 	r.router.Swap(s)
 	if retire != nil {
 		retire()

@@ -18,7 +18,9 @@ import (
 func newReloader(t *testing.T) (r *reloader, steps *[]string, rotated *bool) {
 	t.Helper()
 	steps, rotated = new([]string), new(bool)
-	r = &reloader{router: new(router.Router), log: zerolog.Nop()}
+	r = &reloader{router: new(router.Router), log: zerolog.Nop(), inForce: func(s *router.Snapshot) {
+		*steps = append(*steps, "account for "+s.Hash)
+	}}
 	r.compile = func(content []byte) (*router.Snapshot, error) {
 		if string(content) == "broken" {
 			return nil, errors.New("policy.yaml:1:1: broken")
@@ -78,16 +80,16 @@ func TestReload(t *testing.T) {
 	if s := r.status(); s.Refused != "" || s.Reloads != 2 || s.Failures != 3 || s.LoadedAt.IsZero() {
 		t.Errorf("status %+v", s)
 	}
-	slices.Sort((*steps)[4:])
+	slices.Sort((*steps)[6:])
 	*rotated = true // the same policy with another key
 	apply("b", "")
 	if s := r.status(); s.Reloads != 2 {
 		t.Errorf("another key counts as another policy: %+v", s)
 	}
 	want := []string{
-		"stage a while nothing", "retire for a", "stage b while a", "retire for b",
-		"stage refused while b", "stage unacknowledged while b",
-		"stage b while b", "retire for b",
+		"stage a while nothing", "account for a", "retire for a", "stage b while a", "account for b", "retire for b",
+		"account for b", "stage refused while b", "stage unacknowledged while b", // the first by an edit without a change of meaning
+		"stage b while b", "account for b", "retire for b",
 	}
 	if !slices.Equal(*steps, want) {
 		t.Errorf("steps %q\nwant %q", *steps, want)

@@ -19,6 +19,7 @@ import (
 	"wye/internal/telemetry"
 	"wye/policies"
 	"wye/router"
+	"wye/usage"
 	"wye/xds"
 )
 
@@ -46,7 +47,11 @@ type Config struct {
 	Redirect func(*policies.Policy) (address func(backend string) (addr string, plaintext bool), err error)
 	// Observe, unless nil, is told of decisions besides the metrics.
 	Observe func(*extproc.Event)
-	Logger  zerolog.Logger
+	// DecisionLog says where each request is recorded; LogPrompts adds what the
+	// predictor read of the prompt.
+	DecisionLog usage.LogConfig
+	LogPrompts  bool
+	Logger      zerolog.Logger
 }
 
 // Sidecar is a running Wye: ext_proc server, xDS server, policy watch and admin
@@ -59,6 +64,7 @@ type Sidecar struct {
 	adsGRPC *grpc.Server
 	admin   *http.Server
 	reload  *reloader
+	usage   *accounts
 	staged  *xds.Resources // what stage offered last and Envoy took; stage's own
 
 	addresses Addresses
@@ -86,6 +92,9 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 			}
 			if s.ads != nil {
 				s.ads.Close()
+			}
+			if s.usage != nil {
+				err = errors.Join(err, s.usage.close())
 			}
 		}
 	}()
@@ -115,7 +124,10 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	}
 
 	s.ads = xds.NewServer(xds.Config{Logger: c.Logger, Grace: c.Grace})
-	s.reload = &reloader{router: s.router, compile: s.compile, stage: s.stage, log: c.Logger}
+	if s.usage, err = newAccounts(c); err != nil {
+		return nil, err
+	}
+	s.reload = &reloader{router: s.router, compile: s.compile, stage: s.stage, inForce: s.usage.sink.Policy, log: c.Logger}
 	content := policies.DefaultYAML()
 	if c.PolicyFile != "" {
 		if content, err = os.ReadFile(c.PolicyFile); err != nil {
@@ -133,9 +145,11 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		},
 		XDS: s.ads.Counters,
 	})
+	observer := s.usage.observe(metrics.Observer())
 	s.extproc = extproc.New(extproc.Config{
-		Router: s.router, Logger: c.Logger, Observer: observe(metrics.Observer(), c.Observe),
+		Router: s.router, Logger: c.Logger, Observer: observe(observer, c.Observe),
 		MaxInflightBytes: c.MaxInflightBytes, Hold: true,
+		Services: []func(grpc.ServiceRegistrar){s.usage.service.Register},
 	})
 	s.adsGRPC = grpc.NewServer(
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),
@@ -270,6 +284,9 @@ func (s *Sidecar) stage(ctx context.Context, snapshot *router.Snapshot) (func(),
 // Addresses returns where the sidecar listens.
 func (s *Sidecar) Addresses() Addresses { return s.addresses }
 
+// Usage returns what the requests so far came to.
+func (s *Sidecar) Usage() usage.Summary { return s.usage.ledger.Summary() }
+
 // Snapshot returns the policy in force.
 func (s *Sidecar) Snapshot() *router.Snapshot { return s.router.Snapshot() }
 
@@ -293,7 +310,8 @@ func (s *Sidecar) Shutdown(ctx context.Context, delay time.Duration) error {
 		}
 	}
 	s.stopWatch()
-	errs := []error{s.extproc.Drain(ctx, 0)}
+	s.usage.service.Stop()
+	errs := []error{s.extproc.Drain(ctx, 0), s.usage.close()}
 	s.ads.Close()
 	s.adsGRPC.Stop()
 	if s.admin != nil {

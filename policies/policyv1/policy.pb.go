@@ -215,6 +215,7 @@ type Policy struct {
 	// Name of the deployment that serves requests whose model is auto. Default:
 	// none, and then auto is a name like any other.
 	DefaultDeployment string `protobuf:"bytes,5,opt,name=default_deployment,json=defaultDeployment,proto3" json:"default_deployment,omitempty"`
+	Usage             *Usage `protobuf:"bytes,6,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -282,6 +283,13 @@ func (x *Policy) GetDefaultDeployment() string {
 		return x.DefaultDeployment
 	}
 	return ""
+}
+
+func (x *Policy) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
 }
 
 // Catalog is a document of models alone, such as the embedded one.
@@ -1372,6 +1380,62 @@ func (x *Bands) GetCost() float64 {
 	return 0
 }
 
+// Usage is how the use of models is accounted for: tokens, cost, decision log.
+type Usage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default true. False: Envoy notes nothing of responses and reports nothing.
+	Enabled *bool `protobuf:"varint,1,opt,name=enabled,proto3,oneof" json:"enabled,omitempty"`
+	// Request header whose value names the caller in records and sums, such as
+	// x-team. It is passed on to providers. Default: none.
+	CallerHeader  string `protobuf:"bytes,2,opt,name=caller_header,json=callerHeader,proto3" json:"caller_header,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Usage) Reset() {
+	*x = Usage{}
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usage) ProtoMessage() {}
+
+func (x *Usage) ProtoReflect() protoreflect.Message {
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usage.ProtoReflect.Descriptor instead.
+func (*Usage) Descriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Usage) GetEnabled() bool {
+	if x != nil && x.Enabled != nil {
+		return *x.Enabled
+	}
+	return false
+}
+
+func (x *Usage) GetCallerHeader() string {
+	if x != nil {
+		return x.CallerHeader
+	}
+	return ""
+}
+
 // Defaults hold for every deployment that does not say otherwise.
 type Defaults struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1383,7 +1447,7 @@ type Defaults struct {
 
 func (x *Defaults) Reset() {
 	*x = Defaults{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1459,7 @@ func (x *Defaults) String() string {
 func (*Defaults) ProtoMessage() {}
 
 func (x *Defaults) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1472,7 @@ func (x *Defaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Defaults.ProtoReflect.Descriptor instead.
 func (*Defaults) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{14}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Defaults) GetLimits() *Limits {
@@ -1429,13 +1493,14 @@ var File_wye_policy_v1_policy_proto protoreflect.FileDescriptor
 
 const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\x1awye/policy/v1/policy.proto\x12\rwye.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xbc\x02\n" +
+	"\x1awye/policy/v1/policy.proto\x12\rwye.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe8\x02\n" +
 	"\x06Policy\x129\n" +
 	"\acatalog\x18\x01 \x03(\v2\x14.wye.policy.v1.ModelB\t\xbaH\x06\x92\x01\x03\x10\x80\bR\acatalog\x12?\n" +
 	"\bbackends\x18\x02 \x03(\v2\x16.wye.policy.v1.BackendB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\bbackends\x12H\n" +
 	"\vdeployments\x18\x03 \x03(\v2\x19.wye.policy.v1.DeploymentB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\bR\vdeployments\x123\n" +
 	"\bdefaults\x18\x04 \x01(\v2\x17.wye.policy.v1.DefaultsR\bdefaults\x127\n" +
-	"\x12default_deployment\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x11defaultDeployment\"9\n" +
+	"\x12default_deployment\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x11defaultDeployment\x12*\n" +
+	"\x05usage\x18\x06 \x01(\v2\x14.wye.policy.v1.UsageR\x05usage\"9\n" +
 	"\aCatalog\x12.\n" +
 	"\acatalog\x18\x01 \x03(\v2\x14.wye.policy.v1.ModelR\acatalog\"\x88\t\n" +
 	"\x05Model\x12\xb2\x01\n" +
@@ -1585,7 +1650,13 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\bbalanced\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\bbalanced\x88\x01\x01\x122\n" +
 	"\x04cost\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x04cost\x88\x01\x01B\v\n" +
 	"\t_balancedB\a\n" +
-	"\x05_cost\"e\n" +
+	"\x05_cost\"\xfa\x02\n" +
+	"\x05Usage\x12\x1d\n" +
+	"\aenabled\x18\x01 \x01(\bH\x00R\aenabled\x88\x01\x01\x12\xc5\x02\n" +
+	"\rcaller_header\x18\x02 \x01(\tB\x9f\x02\xbaH\x9b\x02\xba\x01\x97\x02\n" +
+	"\x13usage.caller_header\x12mmust be a header name such as x-team, of lower-case letters, digits and -, and none that carries a credential\x1a\x90\x01this == '' || this.matches('^[a-z0-9][a-z0-9-]{0,63}$') && !(this in ['authorization', 'proxy-authorization', 'api-key', 'x-api-key', 'cookie'])R\fcallerHeaderB\n" +
+	"\n" +
+	"\b_enabled\"e\n" +
 	"\bDefaults\x12-\n" +
 	"\x06limits\x18\x01 \x01(\v2\x15.wye.policy.v1.LimitsR\x06limits\x12*\n" +
 	"\x05bands\x18\x02 \x01(\v2\x14.wye.policy.v1.BandsR\x05bands*\x82\x01\n" +
@@ -1622,7 +1693,7 @@ func file_wye_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(Capability)(0),             // 0: wye.policy.v1.Capability
 	(Protocol)(0),               // 1: wye.policy.v1.Protocol
@@ -1641,39 +1712,41 @@ var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(*AllowedModes)(nil),        // 14: wye.policy.v1.AllowedModes
 	(*Limits)(nil),              // 15: wye.policy.v1.Limits
 	(*Bands)(nil),               // 16: wye.policy.v1.Bands
-	(*Defaults)(nil),            // 17: wye.policy.v1.Defaults
-	nil,                         // 18: wye.policy.v1.Ability.SkillsEntry
-	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
+	(*Usage)(nil),               // 17: wye.policy.v1.Usage
+	(*Defaults)(nil),            // 18: wye.policy.v1.Defaults
+	nil,                         // 19: wye.policy.v1.Ability.SkillsEntry
+	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
 }
 var file_wye_policy_v1_policy_proto_depIdxs = []int32{
 	5,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
 	10, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
 	13, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
-	17, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
-	5,  // 4: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
-	6,  // 5: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
-	0,  // 6: wye.policy.v1.Model.capabilities:type_name -> wye.policy.v1.Capability
-	8,  // 7: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
-	9,  // 8: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
-	7,  // 9: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
-	18, // 10: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
-	1,  // 11: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
-	11, // 12: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
-	12, // 13: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
-	2,  // 14: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
-	14, // 15: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
-	15, // 16: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
-	16, // 17: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
-	2,  // 18: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
-	19, // 19: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
-	19, // 20: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
-	15, // 21: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
-	16, // 22: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	18, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
+	17, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
+	5,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
+	6,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
+	0,  // 7: wye.policy.v1.Model.capabilities:type_name -> wye.policy.v1.Capability
+	8,  // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
+	9,  // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
+	7,  // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
+	19, // 11: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
+	1,  // 12: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
+	11, // 13: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
+	12, // 14: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
+	2,  // 15: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
+	14, // 16: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
+	15, // 17: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
+	16, // 18: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
+	2,  // 19: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
+	20, // 20: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
+	20, // 21: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
+	15, // 22: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
+	16, // 23: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_wye_policy_v1_policy_proto_init() }
@@ -1694,13 +1767,14 @@ func file_wye_policy_v1_policy_proto_init() {
 	file_wye_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[12].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[13].OneofWrappers = []any{}
+	file_wye_policy_v1_policy_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wye_policy_v1_policy_proto_rawDesc), len(file_wye_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

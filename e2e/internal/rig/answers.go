@@ -20,6 +20,7 @@ import (
 //	cut        stream, and close the connection in the middle
 //	steps      stream what Stack.Steps says
 //	forge      answer well, with headers that claim to be Wye's
+//	own        answer what Stack.OwnAnswer says
 const FailHeader = "x-e2e-fail"
 
 // usual answers as FailHeader says, else well.
@@ -46,6 +47,8 @@ func (s *Stack) usual(name string, well Answer) Answer {
 			panic(http.ErrAbortHandler)
 		case "steps":
 			s.stepper(r.Header.Get(IDHeader)).stream(w, r)
+		case "own":
+			s.ownAnswer(r.Header.Get(IDHeader))(w, r)
 		case "forge":
 			for _, header := range []string{"model", "deployment", "mode", "zone", "attempts", "decision", "policy", "dropped"} {
 				w.Header().Set("x-wye-"+header, "forged")
@@ -59,6 +62,19 @@ func (s *Stack) usual(name string, well Answer) Answer {
 			fail(w, status)
 		}
 	}
+}
+
+// OwnAnswer prepares how a request with that id is answered.
+func (s *Stack) OwnAnswer(id string, a Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.own[id] = a
+}
+
+func (s *Stack) ownAnswer(id string) Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.own[id]
 }
 
 // fail answers with an OpenAI-shaped error that is recognisably the provider's.

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"wye/internal/fakeprovider"
 )
 
 // Received is a request as a provider got it.
@@ -33,6 +35,7 @@ type Provider struct {
 	Addr    string
 	backend Backend
 	answer  Answer
+	fake    *fakeprovider.Server
 	served  atomic.Int64
 	wrong   atomic.Int64
 	unsound atomic.Int64
@@ -59,7 +62,9 @@ func (s *Stack) AddProviderAs(t testing.TB, b Backend) *Provider {
 		t.Fatal(err)
 	}
 	p := &Provider{Addr: lis.Addr().String(), backend: b}
-	p.answer = s.usual(b.Name, well(t, b))
+	var good Answer
+	good, p.fake = well(t, b)
+	p.answer = s.usual(b.Name, good)
 	server := &http.Server{Handler: http.HandlerFunc(p.serve), ReadHeaderTimeout: time.Minute}
 	done := make(chan struct{})
 	go func() {

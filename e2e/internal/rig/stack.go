@@ -40,6 +40,7 @@ type Stack struct {
 	mu        sync.Mutex
 	providers []*Provider
 	steppers  map[string]*Stepper // by request id
+	own       map[string]Answer   // by request id
 }
 
 // Patience is for whatever has no bound of its own.
@@ -49,7 +50,7 @@ const Patience = 30 * time.Second
 // sent. Everything ends with the test.
 func Start(t testing.TB, o Options) *Stack {
 	t.Helper()
-	s := &Stack{Client: NewClient(t), steppers: map[string]*Stepper{}, args: o.Args}
+	s := &Stack{Client: NewClient(t), steppers: map[string]*Stepper{}, own: map[string]Answer{}, args: o.Args}
 	for _, b := range usualBackends {
 		if b.Name == absentBackend {
 			b.Address = closedAddress(t)

@@ -16,7 +16,7 @@ import (
 
 // well answers as the fake provider of the backend's model does, with its
 // strictness. The recording provider stands before it as a proxy.
-func well(t testing.TB, b Backend) Answer {
+func well(t testing.TB, b Backend) (Answer, *fakeprovider.Server) {
 	t.Helper()
 	c := fakeprovider.Config{
 		Model: b.sendAs(), ServedAs: ServedAs[b.Model], Zone: b.Zone, Reasoning: b.Model == "thinker", Tokens: 20,
@@ -50,5 +50,5 @@ func well(t testing.TB, b Backend) Answer {
 		again.ContentLength = int64(len(r.Body))
 		again.TransferEncoding, again.Trailer = nil, nil
 		proxy.ServeHTTP(w, again)
-	}
+	}, server
 }
