@@ -19,6 +19,8 @@ func TestWye(t *testing.T) {
 			"NamedModels":              testNamedModels,
 			"AzurePaths":               testAzurePaths,
 			"Trace":                    testTrace,
+			"Conversation":             testConversation,
+			"SessionHeaders":           testSessionHeaders,
 			"SameDecisionEveryTime":    testSameDecision,
 			"Zone":                     testZone,
 			"ResponseHeaders":          testResponseHeaders,

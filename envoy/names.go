@@ -25,7 +25,14 @@ const HeaderPrefix = "x-wye-"
 
 // ClientHeaders are the x-wye-* request headers that clients may send. They
 // are removed again before a request leaves for a provider.
-var ClientHeaders = []string{HeaderMode, HeaderTrace}
+var ClientHeaders = []string{HeaderMode, HeaderTrace, HeaderSession}
+
+// HeaderSession is a request header: the client's name for the conversation.
+// HeaderAzureSession is the same as clients of Azure's router spell it.
+const (
+	HeaderSession      = "x-wye-session"
+	HeaderAzureSession = "x-ms-session-id"
+)
 
 // ReservedHeaders are the other x-wye-* names in use. Only Wye may say them: no
 // client, and no provider in its responses.

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
 
+	"wye/affinity"
 	"wye/router"
 	"wye/wire"
 )
@@ -50,6 +51,8 @@ type Config struct {
 	// Services are registered beside ext_proc, for those who speak to Wye over the
 	// same connections. Their streams must end by the time of Drain.
 	Services []func(grpc.ServiceRegistrar)
+	// Affinity remembers conversations. A new table of affinity.DefaultEntries.
+	Affinity *affinity.Table
 	// Observer is told what happened.
 	Observer Observer
 }
@@ -82,6 +85,7 @@ type Event struct {
 	Snapshot *router.Snapshot // nil when there was none
 	Request  *router.Request
 	Decision *router.Decision
+	Turn     Turn // in Config.Affinity
 	// BodyBytes is the size of the decoded body, as far as it was read.
 	BodyBytes int
 	// Elapsed is the time spent on decoding, scanning, routing and rewriting;
@@ -98,6 +102,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.IdleTimeout <= 0 {
 		c.IdleTimeout = DefaultIdleTimeout
+	}
+	if c.Affinity == nil {
+		c.Affinity = affinity.New(affinity.DefaultEntries, nil)
 	}
 	if c.AppendID == nil {
 		c.AppendID = appendRandomID

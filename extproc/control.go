@@ -23,6 +23,9 @@ func Restrict(req *router.Request, s *router.Snapshot, f *wire.Facts, body []byt
 		}
 		req.Mode = mode
 	}
+	if f.SessionStrategy != wire.StrategyDefault {
+		req.Affinity, _ = router.ParseStrategy(f.SessionStrategy.String()) // the names are the same
+	}
 	if routing.Models == nil && !routing.RequireParameters {
 		return nil
 	}

@@ -26,6 +26,8 @@ type requestFacts struct {
 	remove []string
 	// relabel is set when the content-type does not say JSON, as the body has to.
 	relabel bool
+	// session is a key of the client's name for the conversation, 0: it has none.
+	session, azureSession uint64
 }
 
 func (f *requestFacts) reset() { *f = requestFacts{remove: f.remove[:0]} }
@@ -74,6 +76,11 @@ func (f *requestFacts) read(headers []header) *wire.Problem {
 			f.mode = mode
 		case envoy.HeaderTrace:
 			p = f.takeTrace(h.value)
+		case envoy.HeaderSession:
+			f.remove = append(f.remove, envoy.HeaderSession)
+			f.session, p = takeSession(envoy.HeaderSession, h.value, f.session)
+		case envoy.HeaderAzureSession:
+			f.azureSession, p = takeSession(envoy.HeaderAzureSession, h.value, f.azureSession)
 		default:
 			if bytes.HasPrefix(h.key, []byte(envoy.HeaderPrefix)) {
 				f.remove = append(f.remove, string(h.key))

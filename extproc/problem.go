@@ -16,6 +16,7 @@ const (
 	codeModelNotFound   = "model_not_found"
 	codeModeNotAllowed  = "mode_not_allowed"
 	codeInvalidMode     = "invalid_mode"
+	codeInvalidSession  = "invalid_session"
 	codeContextLength   = "context_length_exceeded"
 	codeNoCandidate     = "no_candidate"
 	codeTooLarge        = "request_too_large"

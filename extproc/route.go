@@ -26,7 +26,8 @@ func (st *stream) decide() *wire.Problem {
 	// alone has may be gone from Envoy before the last attempt.
 	snapshot := st.snapshot()
 	st.prepared = st.server.prepared.of(snapshot, st.server.config.MaxBodyBytes)
-	if d := snapshot.Deployment(st.scan.Model); d != nil {
+	d := snapshot.Deployment(st.scan.Model)
+	if d != nil {
 		if limit := bodyLimit(d, st.server.config.MaxBodyBytes); len(body) > limit {
 			return tooLarge(limit)
 		}
@@ -36,6 +37,9 @@ func (st *stream) decide() *wire.Problem {
 	if p := Restrict(&st.request, snapshot, &st.scan, body); p != nil {
 		return p
 	}
+	if d != nil {
+		st.recall(d)
+	}
 	if err := snapshot.Route(&st.request, &st.decision); err != nil {
 		p := routeProblem(err)
 		if err.Kind == router.ErrModeNotAllowed && st.scan.Routing.Mode != nil {
@@ -43,6 +47,7 @@ func (st *stream) decide() *wire.Problem {
 		}
 		return p
 	}
+	st.remember()
 	return nil
 }
 

@@ -44,7 +44,8 @@ type progress struct {
 	begun    bool
 	fallback bool // a fallback cluster asks, not the listener
 	edit     wire.Edit
-	zone     string    // data zone of the Envoy; empty: none
+	zone     string // data zone of the Envoy; empty: none
+	turn     Turn
 	prepared *prepared // nil: there is no policy
 
 	body     *[]byte // from server.buffers; nil: nothing arrived
@@ -381,7 +382,8 @@ func (st *stream) sendParts(parts ...mem.Buffer) error {
 
 func (st *stream) event() *Event {
 	e := &Event{
-		ID: st.id, Fallback: st.fallback, Request: &st.request, Decision: &st.decision, BodyBytes: len(st.bytes()), Elapsed: st.elapsed,
+		ID: st.id, Fallback: st.fallback, Request: &st.request, Decision: &st.decision, Turn: st.turn,
+		BodyBytes: len(st.bytes()), Elapsed: st.elapsed,
 	}
 	if st.prepared != nil {
 		e.Snapshot = st.prepared.snapshot

@@ -160,6 +160,9 @@ func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelInde
 		MaxBodyBytes:  int(d.GetLimits().GetMaxBodyBytes()),
 		Timeout:       d.GetLimits().GetTimeout().AsDuration(),
 		PerTryTimeout: d.GetLimits().GetPerTryTimeout().AsDuration(),
+		Affinity: router.Affinity{
+			Strategy: compileStrategy(d.GetAffinity().GetStrategy()), Idle: d.GetAffinity().GetIdle().AsDuration(),
+		},
 	}
 	for _, m := range d.GetAllowedModes().GetModes() {
 		out.AllowedModes = out.AllowedModes.With(compileMode(m))
@@ -177,6 +180,15 @@ func compileMode(m policyv1.Mode) router.Mode {
 		panic(fmt.Sprintf("mode %v passed the schema's rules", m))
 	}
 	return mode
+}
+
+func compileStrategy(s policyv1.Affinity_Strategy) router.Strategy {
+	// The schema's names are the router's.
+	strategy, ok := router.ParseStrategy(s.String())
+	if !ok {
+		panic(fmt.Sprintf("affinity strategy %v passed the schema's rules", s))
+	}
+	return strategy
 }
 
 // newestPredictor is the one that serves deployments which pin none.

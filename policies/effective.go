@@ -144,7 +144,22 @@ func (c *checker) effectiveDeployment(d *policyv1.Deployment) *policyv1.Deployme
 	e.Bands = &policyv1.Bands{Balanced: new(defaultBalancedBand), Cost: new(defaultCostBand)}
 	proto.Merge(e.Bands, c.document.GetDefaults().GetBands())
 	proto.Merge(e.Bands, d.GetBands())
+	e.Affinity = c.affinity(d)
 	return e
+}
+
+// affinity is d's own, else the policy's default, else the program's.
+func (c *checker) affinity(d *policyv1.Deployment) *policyv1.Affinity {
+	a := &policyv1.Affinity{Strategy: policyv1.Affinity_adaptive, Idle: durationpb.New(router.DefaultIdle)}
+	for _, over := range []*policyv1.Affinity{c.document.GetDefaults().GetAffinity(), d.GetAffinity()} {
+		if s := over.GetStrategy(); s != policyv1.Affinity_STRATEGY_UNSPECIFIED {
+			a.Strategy = s
+		}
+		if over.GetIdle() != nil {
+			a.Idle = proto.CloneOf(over.GetIdle())
+		}
+	}
+	return a
 }
 
 // limits are d's own, else the policy's defaults, else the program's.

@@ -33,8 +33,9 @@ backends:
     predictor: "` + predictor(t).Version() + `"
     limits: {max_body_bytes: 16Mi, max_attempts: 4, timeout: 10m, per_try_timeout: 60s}
     bands: {balanced: 0.015, cost: 0.055}
+    affinity: {strategy: adaptive, idle: 30m}
 `},
-		{"defaults of the policy", minimal + "defaults:\n  limits: {max_attempts: 4, timeout: 600s}\n  bands: {cost: 0.055}\n"},
+		{"defaults of the policy", minimal + "defaults:\n  limits: {max_attempts: 4, timeout: 600s}\n  bands: {cost: 0.055}\n  affinity: {idle: 1800s}\n"},
 		{"defaults of a backend", strings.Replace(minimal, "tls: {}}", "tls: {}, zone: global, weight: 1, send_as: gpt-4.1-mini, protocol: openai}", 1)},
 		{"what the catalog says anyway", minimal + "catalog:\n  - {name: gpt-4.1-nano, price: {output: 0.4}}\n"},
 		{"a source", minimal + "catalog:\n  - {name: gpt-4.1-nano, source: an invoice}\n"},
@@ -70,6 +71,8 @@ func TestOtherContentOtherHash(t *testing.T) {
 		{"allowed modes", "    aliases", "    allowed_modes: {}\n    aliases"},
 		{"band", "0.05", "0.06"},
 		{"timeout", "61s", "61.5s"},
+		{"affinity", "    aliases", "    affinity: {strategy: sticky}\n    aliases"},
+		{"affinity's idle time", "    aliases", "    affinity: {idle: 5m}\n    aliases"},
 		{"price", "deployments", "catalog: [{name: gpt-4.1-nano, price: {input: 0.2}}]\ndeployments"},
 		{"skill", "deployments", "catalog: [{name: gpt-4.1-nano, ability: {skills: {math: 0.5}}}]\ndeployments"},
 		{"other skill", "deployments", "catalog: [{name: gpt-4.1-nano, ability: {skills: {code: 0.5}}}]\ndeployments"},
@@ -103,7 +106,7 @@ deployments:
   - {name: auto, subset: [a, b], limits: {timeout: 90.5s}}
 `
 	p := parse(t, text, policies.WithPredictors(relabelled(t, "test")))
-	if got, want := p.Hash(), "a446ac0253ad"; got != want {
+	if got, want := p.Hash(), "742ebf2aeac6"; got != want {
 		t.Errorf("hash %s, want %s", got, want)
 	}
 }

@@ -52,10 +52,14 @@ type Candidate struct {
 	Lacks Capability
 	// Doubtful: the prompt should fit, but its safe bound does not.
 	Doubtful bool
-	Estimate Estimate // zero for an eliminated model
-	Cost     float64  // expected, in US dollars
-	Net      float64  // quality less cost at the decision's rate: what Rank goes by
-	position uint8    // in the deployment's subset
+	// Incumbent: the conversation is with this model. Pinned: and is to stay. Of
+	// its prompt CachedTokens are expected to cost the cached price.
+	Incumbent, Pinned bool
+	CachedTokens      int
+	Estimate          Estimate // zero for an eliminated model
+	Cost              float64  // expected, in US dollars
+	Net               float64  // quality less cost at the decision's rate, Hysteresis included: what Rank goes by
+	position          uint8    // in the deployment's subset
 }
 
 // Step is one attempt of the chain.
@@ -71,7 +75,9 @@ type Decision struct {
 	Snapshot   *Snapshot
 	Deployment *Deployment
 	Mode       Mode
-	Rate       float64 // quality that a US dollar had to buy, by the scorer
+	Affinity   Strategy // that applied; zero before a deployment was found
+	Session    Session  // that was heeded; zero under AffinityNone
+	Rate       float64  // quality that a US dollar had to buy, by the scorer
 	Candidates []Candidate
 	Ranked     int
 	Chain      []Step
@@ -84,6 +90,7 @@ type Decision struct {
 // Reset forgets the decision and keeps its memory.
 func (d *Decision) Reset() {
 	d.Snapshot, d.Deployment, d.Mode, d.Rate, d.Ranked = nil, nil, ModeDefault, 0, 0
+	d.Affinity, d.Session = AffinityDefault, Session{}
 	d.Candidates, d.Chain = d.Candidates[:0], d.Chain[:0]
 	d.models, d.estimates = d.models[:0], d.estimates[:0]
 }

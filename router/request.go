@@ -24,6 +24,10 @@ type Request struct {
 	// Hash of the conversation's stable prefix; spreads a model's calls over
 	// its backends so that one conversation stays on one backend.
 	Hash uint64
+	// Session is what is remembered of the conversation, Affinity the client's
+	// word on what to make of it, AffinityDefault when it gave none.
+	Session  Session
+	Affinity Strategy
 }
 
 // Text is the prompt as the predictor reads it: unescaped UTF-8, each part

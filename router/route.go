@@ -22,6 +22,12 @@ func (s *Snapshot) Route(req *Request, d *Decision) *Error {
 		}
 		d.Mode = req.Mode
 	}
+	if d.Affinity = dep.Affinity.Strategy; req.Affinity != AffinityDefault {
+		d.Affinity = req.Affinity
+	}
+	if d.Affinity != AffinityNone {
+		d.Session = req.Session
+	}
 	d.filter(req, means.only)
 	d.score(req)
 	d.rank()
@@ -56,6 +62,7 @@ func (d *Decision) filter(req *Request, named Members) {
 			}
 			c.Doubtful = req.PromptTokensMax > limit
 		}
+		d.settle(&c, req.PromptTokens)
 		d.Candidates = append(d.Candidates, c)
 	}
 }
@@ -104,7 +111,7 @@ func (d *Decision) score(req *Request) {
 		if req.OutputCap > 0 {
 			out = min(out, float64(req.OutputCap))
 		}
-		c.Cost = d.Snapshot.Models[c.Model].Price.Cost(float64(req.PromptTokens), 0, out)
+		c.Cost = d.Snapshot.Models[c.Model].Price.Cost(float64(req.PromptTokens), float64(c.CachedTokens), out)
 		if ceiling := d.Deployment.MaxCost; ceiling > 0 && c.Cost > ceiling {
 			c.Reason = ReasonCost
 		}
@@ -120,15 +127,19 @@ func (d *Decision) rank() {
 // Rank orders candidates in place and returns how many were not eliminated. It
 // is the whole selection rule, exported so that an evaluation judges the rule
 // that serves. Each candidate is worth its predicted quality less its expected
-// cost at rate, in quality per US dollar; the worthiest comes first, the
-// doubtful after all others, the eliminated last in their given order. Ties fall to the cheaper, then to the
-// better, then to the given order.
+// cost at rate, in quality per US dollar, and the one that the conversation is
+// with a Hysteresis more; the worthiest comes first, the pinned before it, the
+// doubtful after all others, the eliminated last in their given order. Ties fall
+// to the cheaper, then to the better, then to the given order.
 func Rank(candidates []Candidate, rate float64) int {
 	ranked := 0
 	for i := range candidates {
 		c := &candidates[i]
 		if c.Reason == ReasonNone {
 			c.Net = net(float64(c.Estimate.Quality), c.Cost, rate)
+			if c.Incumbent {
+				c.Net += Hysteresis
+			}
 			ranked++
 		}
 	}
@@ -153,6 +164,9 @@ func before(a, b *Candidate) bool {
 	if a.Doubtful != b.Doubtful {
 		return b.Doubtful
 	}
+	if a.Pinned != b.Pinned {
+		return a.Pinned
+	}
 	switch { // what nearly always decides, before the rest is compared
 	case a.Net > b.Net:
 		return true
@@ -162,8 +176,8 @@ func before(a, b *Candidate) bool {
 	return cmp.Or(cmp.Compare(b.Net, a.Net), cmp.Compare(a.Cost, b.Cost), cmp.Compare(b.Estimate.Quality, a.Estimate.Quality)) < 0
 }
 
-// chain lays out the attempts: every ranked model once, each on the backend
-// that hash picks, then the remaining backends in the same model order, up to
+// chain lays out the attempts: every ranked model once, each on the backend that
+// its conversation is with or else that hash picks, then the remaining backends in the same model order, up to
 // the deployment's bound. Another model before another backend of the same
 // one, because a failing provider tends to fail for a model everywhere at once.
 func (d *Decision) chain(hash uint64) {
@@ -176,7 +190,7 @@ func (d *Decision) chain(hash uint64) {
 			if round >= len(backends) {
 				continue
 			}
-			first := d.Snapshot.pick(backends, hash)
+			first := d.home(c, backends, hash)
 			b := backends[(first+round)%len(backends)]
 			d.Chain = append(d.Chain, Step{Model: c.Model, Backend: b})
 			added = true

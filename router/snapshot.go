@@ -57,6 +57,7 @@ type Deployment struct {
 	// attempt's response headers.
 	Timeout       time.Duration
 	PerTryTimeout time.Duration
+	Affinity      Affinity
 	Scorer        Scorer
 	// Single is the model of Subset that would be the best for every prompt: what
 	// Bands are relative to and savings are measured against.
@@ -108,6 +109,8 @@ type Snapshot struct {
 	Deployments []Deployment
 	Usage       Usage
 	byName      map[string]target
+	// The Keys of the models and the backends, by index.
+	modelKeys, backendKeys []uint64
 
 	zones   map[string]*Snapshot // the part of each zone; see InZone
 	nowhere *Snapshot            // the part of a zone that has nothing
@@ -134,6 +137,12 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 		Hash: c.Hash, Models: c.Models, Backends: c.Backends, Deployments: c.Deployments,
 		Usage: c.Usage, byName: make(map[string]target),
 	}
+	for i := range s.Models {
+		s.modelKeys = append(s.modelKeys, Key(s.Models[i].Name))
+	}
+	for i := range s.Backends {
+		s.backendKeys = append(s.backendKeys, Key(s.Backends[i].Name))
+	}
 	for i := range s.Deployments {
 		d := &s.Deployments[i]
 		if d.Mode == ModeDefault || d.Mode >= modeCount {
@@ -154,6 +163,10 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 		if int(d.Single) >= len(c.Models) {
 			fault("deployment %q: model index %d out of range", d.Name, d.Single)
 		}
+		if d.Affinity.Strategy >= strategyCount {
+			fault("deployment %q: affinity %v", d.Name, d.Affinity.Strategy)
+		}
+		d.Affinity = d.Affinity.withDefaults()
 		for _, m := range d.Subset {
 			if int(m) >= len(c.Models) {
 				fault("deployment %q: model index %d out of range", d.Name, m)
@@ -174,6 +187,11 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 	}
 	s.compileZones()
 	return s, nil
+}
+
+// Keys returns what a Session that is remembered of the step says.
+func (s *Snapshot) Keys(step Step) (model, backend uint64) {
+	return s.modelKeys[step.Model], s.backendKeys[step.Backend]
 }
 
 // Router holds the current Snapshot. Route pins it once per request; Swap

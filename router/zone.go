@@ -43,7 +43,7 @@ const noZone = "\x00"
 // restrict computes the answer of InZone for one zone.
 func (s *Snapshot) restrict(zone string) *Snapshot {
 	r := *s
-	r.Backends, r.Deployments = nil, nil
+	r.Backends, r.Deployments, r.backendKeys = nil, nil, nil
 	r.byName = make(map[string]target)
 	moved := make([]int, len(s.Backends)) // new index of each backend, -1: left out
 	for i := range s.Backends {
@@ -51,6 +51,7 @@ func (s *Snapshot) restrict(zone string) *Snapshot {
 		if s.Backends[i].Zone == zone {
 			moved[i] = len(r.Backends)
 			r.Backends = append(r.Backends, s.Backends[i])
+			r.backendKeys = append(r.backendKeys, s.backendKeys[i])
 		}
 	}
 	for i := range s.Deployments {

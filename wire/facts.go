@@ -58,6 +58,8 @@ type Facts struct {
 	SessionID       []byte
 	SessionStrategy Strategy
 
+	turn turn
+
 	fields []field    // top-level, in the body's order
 	texts  []str      // of the message being read
 	names  []byte     // memory of unescaped field names and of Model
@@ -121,7 +123,7 @@ func (f *Facts) place(body []byte, who role) {
 		if f.turns == 1 {
 			f.PrefixHash = f.prefixHash()
 		}
-	case roleMissing, roleOther:
+	case roleMissing, roleAssistant, roleOther:
 		if f.turns == 0 {
 			f.history.append(body, f.texts)
 		} else {

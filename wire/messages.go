@@ -12,7 +12,8 @@ const (
 	roleMissing role = iota
 	roleSystem       // system and developer
 	roleUser
-	roleOther // assistant, tool, function, and what is yet to come
+	roleAssistant
+	roleOther // tool, function, and what is yet to come
 )
 
 // at is a fault in the message being read.
@@ -39,9 +40,12 @@ func (r *reader) messages() bool {
 		if r.peek() != '{' {
 			return r.wrongType("", "must be an object")
 		}
-		if !r.oneMessage() {
+		start := r.pos
+		who, ok := r.oneMessage()
+		if !ok {
 			return false
 		}
+		r.f.turn.add(start, r.pos, who)
 		r.message++
 	}
 	if r.problem != nil {
@@ -55,11 +59,10 @@ func (r *reader) messages() bool {
 
 // oneMessage reads a message. Its texts are only noted while it is read,
 // because its role may come last.
-func (r *reader) oneMessage() bool {
+func (r *reader) oneMessage() (who role, ok bool) {
 	if !r.open() {
-		return false
+		return who, false
 	}
-	who := roleMissing
 	r.f.texts = r.f.texts[:0]
 	r.tokens.overhead(perMessage)
 	for first := true; ; first = false {
@@ -86,17 +89,17 @@ func (r *reader) oneMessage() bool {
 			ok = r.skip()
 		}
 		if !ok {
-			return false
+			return who, false
 		}
 	}
 	if r.problem != nil {
-		return false
+		return who, false
 	}
 	if who == roleMissing {
-		return r.at(CodeMissing, ".role", "is missing")
+		return who, r.at(CodeMissing, ".role", "is missing")
 	}
 	r.f.place(r.body, who)
-	return true
+	return who, true
 }
 
 func (r *reader) role() (role, bool) {
@@ -109,6 +112,8 @@ func (r *reader) role() (role, bool) {
 		return roleSystem, ok
 	case "user":
 		return roleUser, ok
+	case "assistant":
+		return roleAssistant, ok
 	}
 	return roleOther, ok
 }

@@ -215,12 +215,8 @@ func (r *reader) value(is known) bool {
 		return r.outputCap("max_tokens", &f.maxTokens)
 	case fieldMaxCompletionTokens:
 		return r.outputCap("max_completion_tokens", &f.maxCompletionTokens)
-	case fieldTools:
-		return r.tools("tools")
-	case fieldFunctions:
-		return r.tools("functions")
-	case fieldResponseFormat:
-		return r.responseFormat()
+	case fieldTools, fieldFunctions, fieldResponseFormat:
+		return r.preamble(is)
 	case fieldAudio:
 		return r.audio()
 	case fieldModalities:
@@ -229,6 +225,21 @@ func (r *reader) value(is known) bool {
 		return r.routing()
 	}
 	return r.skip()
+}
+
+// preamble reads what a provider puts before the messages.
+func (r *reader) preamble(is known) (ok bool) {
+	start := r.pos
+	switch is {
+	case fieldTools:
+		ok = r.tools("tools")
+	case fieldFunctions:
+		ok = r.tools("functions")
+	default:
+		ok = r.responseFormat()
+	}
+	r.f.turn.preamble += r.pos - start
+	return ok
 }
 
 // mismatch passes a value of the wrong type, so that a body that is no JSON at

@@ -67,6 +67,7 @@ func extProc(statPrefix string, initialMetadata ...*corev3.HeaderValue) *extproc
 		// Credentials and cookies never reach Wye: it has no use for them.
 		ForwardRules: &extprocfilterv3.HeaderForwardingRules{AllowedHeaders: exactly(append([]string{
 			":method", ":path", "content-type", "content-length", "content-encoding", "x-request-id", "traceparent",
+			envoy.HeaderAzureSession,
 		}, envoy.ClientHeaders...)...)},
 		MutationRules: &mutationv3.HeaderMutationRules{
 			DisallowAll: wrapperspb.Bool(true),

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,9 +20,10 @@ func reservedHeaders() *earlyv3.HeaderMutation {
 	for _, h := range envoy.ClientHeaders {
 		allowed = append(allowed, strings.TrimPrefix(h, envoy.HeaderPrefix))
 	}
-	m := &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{
-		removeMatching(regexp.QuoteMeta(envoy.HeaderPrefix) + otherThan(allowed)),
-	}}
+	m := &earlyv3.HeaderMutation{}
+	for _, others := range allOtherThan(allowed) {
+		m.Mutations = append(m.Mutations, removeMatching(regexp.QuoteMeta(envoy.HeaderPrefix)+others))
+	}
 	for _, h := range envoy.EnvoyHeaders {
 		m.Mutations = append(m.Mutations, removeHeader(h))
 	}
@@ -35,6 +37,26 @@ func removeMatching(regex string) *mutationv3.HeaderMutation {
 			MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: regex}},
 		}},
 	}}
+}
+
+// allOtherThan returns regular expressions that together match every string but
+// words: one for each letter that a word begins with, and one for the rest. A
+// single one would soon exceed what Envoy takes, an RE2 program of 100
+// instructions.
+func allOtherThan(words []string) []string {
+	byLetter := map[string][]string{}
+	for _, w := range words {
+		byLetter[w[:1]] = append(byLetter[w[:1]], w[1:])
+	}
+	letters := slices.Sorted(maps.Keys(byLetter))
+	all := []string{".*"}
+	if len(letters) > 0 {
+		all[0] = "(?:|[^" + strings.ReplaceAll(strings.Join(letters, ""), "-", `\-`) + "].*)"
+	}
+	for _, c := range letters {
+		all = append(all, c+otherThan(byLetter[c]))
+	}
+	return all
 }
 
 // otherThan returns a regular expression for every string but words, which are

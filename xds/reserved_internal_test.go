@@ -32,3 +32,26 @@ func TestOtherThan(t *testing.T) {
 		})
 	}
 }
+
+// Together they match every string but the words, each of them once.
+func TestAllOtherThan(t *testing.T) {
+	t.Parallel()
+	for _, words := range [][]string{nil, {"mode"}, {"mode", "session", "trace", "mood", "-x"}} {
+		names := []string{"", "x", "m", "models", "-", "--", "9_!", "session-", "sessions", "trac", "traces", "mood-"}
+		for _, name := range append(names, words...) {
+			matched := 0
+			for _, pattern := range allOtherThan(words) {
+				if regexp.MustCompile("^(?:" + pattern + ")$").MatchString(name) {
+					matched++
+				}
+			}
+			want := 1
+			if slices.Contains(words, name) {
+				want = 0
+			}
+			if matched != want {
+				t.Errorf("%q: %q is matched %d times, want %d", words, name, matched, want)
+			}
+		}
+	}
+}

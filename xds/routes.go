@@ -219,7 +219,7 @@ func (b *builder) removedHeaders() []string {
 
 // privateHeaders are the request headers that are no business of a provider.
 func privateHeaders() []string {
-	return append([]string{"cookie", "x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal"},
+	return append([]string{"cookie", "x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal", envoy.HeaderAzureSession},
 		wyeHeaders()...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,7 @@ const maxRequestBytes = 256 << 20
 
 func newExplainCommand() *cobra.Command {
 	var policy, mode, deployment string
+	var session sessionFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain [REQUEST.json|-]",
@@ -39,6 +41,9 @@ and the chain of attempts. Nothing is sent anywhere.`,
 					return usageError{fmt.Errorf("--mode %q is none of quality, balanced, cost", mode)}
 				}
 			}
+			if session.cached < 0 || session.cached > 0 && session.model == "" {
+				return usageError{errors.New("--cached-tokens must be 0 or more and needs --session-model")}
+			}
 			path := "-"
 			if len(args) > 0 {
 				path = args[0]
@@ -54,7 +59,7 @@ and the chain of attempts. Nothing is sent anywhere.`,
 			if err != nil {
 				return err
 			}
-			report, err := explainRequest(s, body, m, deployment)
+			report, err := explainRequest(s, body, m, deployment, session)
 			if err != nil {
 				return err
 			}
@@ -75,8 +80,29 @@ and the chain of attempts. Nothing is sent anywhere.`,
 	cmd.Flags().StringVarP(&policy, "policy", "p", "", "policy `file` (default: the embedded policy)")
 	cmd.Flags().StringVarP(&mode, "mode", "m", "", "mode `override`, as the header x-wye-mode: quality, balanced or cost")
 	cmd.Flags().StringVarP(&deployment, "deployment", "d", "", "`name` of a deployment to use in place of the request's model")
+	cmd.Flags().StringVar(&session.model, "session-model", "", "catalog `name` of the model that the conversation is with")
+	cmd.Flags().IntVar(&session.cached, "cached-tokens", 0, "how many `tokens` of the prompt that model's provider has cached")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// sessionFlags stand in for what a running Wye remembers of a conversation.
+type sessionFlags struct {
+	model  string
+	cached int // tokens
+}
+
+// apply is the memory as Route takes it. A model that the policy does not know
+// is more likely a slip than a policy that has since been edited.
+func (f *sessionFlags) apply(s *router.Snapshot, req *router.Request) error {
+	if f.model == "" {
+		return nil
+	}
+	if !slices.ContainsFunc(s.Models, func(m router.Model) bool { return m.Name == f.model }) {
+		return fmt.Errorf("--session-model: the policy uses no model %q", f.model)
+	}
+	req.Session = router.Session{Model: router.Key(f.model), CachedTokens: f.cached}
+	return nil
 }
 
 func readRequest(path string, stdin io.Reader) ([]byte, error) {
@@ -107,7 +133,7 @@ func compilePolicy(path string, stdin io.Reader) (*router.Snapshot, error) {
 
 // explainRequest routes body as the ext_proc server would. The error is about
 // the body; that it cannot be routed is in the report.
-func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment string) (*explain.Report, error) {
+func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment string, session sessionFlags) (*explain.Report, error) {
 	var facts wire.Facts
 	if problem := wire.Scan(body, &facts); problem != nil {
 		return nil, fmt.Errorf("request: %w", problem)
@@ -120,6 +146,9 @@ func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment s
 	}
 	if problem := extproc.Restrict(&req, s, &facts, body); problem != nil {
 		return nil, fmt.Errorf("request: %w", problem)
+	}
+	if err := session.apply(s, &req); err != nil {
+		return nil, err
 	}
 	var d router.Decision
 	report := explain.New(&d, &req, s.Route(&req, &d))

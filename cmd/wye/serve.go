@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wye/affinity"
 	"wye/envoy"
 	"wye/extproc"
 	"wye/internal/sidecar"
@@ -113,14 +114,20 @@ the requests under way and exits with 0.`,
 // addLimitFlags adds the flags that bound what clients can hold.
 func addLimitFlags(cmd *cobra.Command, c *sidecar.Config) {
 	cmd.Flags().IntVar(&c.MaxInflightBytes, "max-inflight-bytes", extproc.DefaultMaxInflightBytes, "`bytes` that all request bodies together may hold")
+	cmd.Flags().IntVar(&c.AffinityEntries, "affinity-entries", affinity.DefaultEntries, "`turns` of conversations to remember, at 40 bytes each")
 	cmd.Flags().DurationVar(&c.RequestTimeout, "request-timeout", xds.DefaultRequestTimeout, "how `long` a request may take to arrive")
 }
+
+// maxAffinityEntries is 2.5 GiB worth of them.
+const maxAffinityEntries = 1 << 26
 
 // checkLimits refuses what those flags cannot mean.
 func checkLimits(c *sidecar.Config) error {
 	switch {
 	case c.MaxInflightBytes <= 0:
 		return usageError{errors.New("--max-inflight-bytes must be above 0")}
+	case c.AffinityEntries < 1 || c.AffinityEntries > maxAffinityEntries:
+		return usageError{fmt.Errorf("--affinity-entries must be 1 to %d", maxAffinityEntries)}
 	case c.RequestTimeout <= 0:
 		return usageError{errors.New("--request-timeout must be above 0")}
 	}

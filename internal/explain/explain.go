@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 
@@ -15,20 +16,24 @@ import (
 
 // Report is one decision. Its JSON form is what wye explain --json prints.
 type Report struct {
-	Policy       string      `json:"policy"`    // snapshot hash
-	Predictor    string      `json:"predictor"` // version
-	Deployment   string      `json:"deployment"`
-	Mode         string      `json:"mode"`
-	Zone         string      `json:"zone"`
-	Band         float64     `json:"band"` // average quality that the mode may give up, see router.Bands
-	Rate         float64     `json:"rate"` // quality that a US dollar had to buy on this prompt
-	PromptTokens int         `json:"prompt_tokens"`
-	OutputCap    int         `json:"output_cap,omitempty"` // tokens
-	Needs        []string    `json:"needs,omitempty"`
-	Demand       []Demand    `json:"demand,omitempty"`
-	Candidates   []Candidate `json:"candidates"` // best choice first, then the eliminated
-	Chain        []Step      `json:"chain"`
-	Error        string      `json:"error,omitempty"` // why there is no chain
+	Policy       string   `json:"policy"`    // snapshot hash
+	Predictor    string   `json:"predictor"` // version
+	Deployment   string   `json:"deployment"`
+	Mode         string   `json:"mode"`
+	Zone         string   `json:"zone"`
+	Band         float64  `json:"band"` // average quality that the mode may give up, see router.Bands
+	Rate         float64  `json:"rate"` // quality that a US dollar had to buy on this prompt
+	PromptTokens int      `json:"prompt_tokens"`
+	OutputCap    int      `json:"output_cap,omitempty"` // tokens
+	Needs        []string `json:"needs,omitempty"`
+	// Session says what the decision means for its conversation: initialize,
+	// retain or switch; empty when affinity is off.
+	Affinity   string      `json:"affinity,omitempty"` // strategy
+	Session    string      `json:"session,omitempty"`
+	Demand     []Demand    `json:"demand,omitempty"`
+	Candidates []Candidate `json:"candidates"` // best choice first, then the eliminated
+	Chain      []Step      `json:"chain"`
+	Error      string      `json:"error,omitempty"` // why there is no chain
 }
 
 // Demand is how much a prompt asks for a skill, 0 to 1.
@@ -40,14 +45,16 @@ type Demand struct {
 // Candidate is one model of the deployment's subset.
 type Candidate struct {
 	Model        string  `json:"model"`
-	Quality      float64 `json:"quality"`              // predicted probability of a good answer
-	Uncertainty  float64 `json:"uncertainty"`          // standard deviation of quality
-	OutputTokens float64 `json:"output_tokens"`        // expected
-	CostUSD      float64 `json:"cost_usd"`             // expected
-	Net          float64 `json:"net"`                  // quality less cost at the rate: what the order goes by
-	Eliminated   string  `json:"eliminated,omitempty"` // why it cannot serve
-	Why          string  `json:"why"`                  // why it stands where it does
-	Prior        string  `json:"prior,omitempty"`      // where an untrained model's quality comes from
+	Quality      float64 `json:"quality"`                 // predicted probability of a good answer
+	Uncertainty  float64 `json:"uncertainty"`             // standard deviation of quality
+	OutputTokens float64 `json:"output_tokens"`           // expected
+	CostUSD      float64 `json:"cost_usd"`                // expected
+	Net          float64 `json:"net"`                     // quality less cost at the rate: what the order goes by
+	Incumbent    bool    `json:"incumbent,omitempty"`     // the conversation is with this model
+	CachedTokens int     `json:"cached_tokens,omitempty"` // of the prompt, expected at the cached price
+	Eliminated   string  `json:"eliminated,omitempty"`    // why it cannot serve
+	Why          string  `json:"why"`                     // why it stands where it does
+	Prior        string  `json:"prior,omitempty"`         // where an untrained model's quality comes from
 }
 
 // Step is one attempt.
@@ -74,6 +81,9 @@ func New(d *router.Decision, req *router.Request, routeErr *router.Error) Report
 		return r
 	}
 	r.Deployment, r.Zone, r.Predictor = d.Deployment.Name, d.Deployment.Zone, d.Deployment.Scorer.Version()
+	if c := d.Continuity(); routeErr == nil && c != router.ContinuityNone {
+		r.Affinity, r.Session = d.Affinity.String(), c.String()
+	}
 	r.Band, r.Rate = d.Deployment.Bands.Of(d.Mode), d.Rate
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
@@ -81,6 +91,7 @@ func New(d *router.Decision, req *router.Request, routeErr *router.Error) Report
 		r.Candidates = append(r.Candidates, Candidate{
 			Model: m.Name, Quality: float64(c.Estimate.Quality), Uncertainty: float64(c.Estimate.Uncertainty),
 			OutputTokens: float64(c.Estimate.OutputTokens), CostUSD: c.Cost, Net: c.Net,
+			Incumbent: c.Incumbent, CachedTokens: c.CachedTokens,
 			Eliminated: elimination(c), Why: why(d, i), Prior: m.Prior,
 		})
 	}
@@ -104,15 +115,24 @@ func why(d *router.Decision, i int) string {
 	switch {
 	case c.Reason != router.ReasonNone:
 		return "eliminated: " + elimination(c)
+	case i == 0 && c.Pinned:
+		return "chosen: the conversation is with it and sticks"
+	case i == 0 && c.Incumbent && unaided(d) != 0:
+		return "chosen: the conversation is with it and " + keeps(d)
 	case i == 0 && d.Rate == 0:
 		return "chosen: best predicted quality"
 	case i == 0:
 		return "chosen: worth most, quality less cost"
 	}
 	first := &d.Candidates[0]
+	if first.Pinned {
+		return "the conversation is not with it"
+	}
 	better := c.Estimate.Quality > first.Estimate.Quality
 	dearer := c.Cost > first.Cost
 	switch {
+	case first.Incumbent && c.Net > first.Net-router.Hysteresis:
+		return "worth hardly more: too little to move the conversation"
 	case better:
 		return fmt.Sprintf("%.1f points better, not worth $%.6f more", 100*(c.Estimate.Quality-first.Estimate.Quality), c.Cost-first.Cost)
 	case dearer:
@@ -120,6 +140,36 @@ func why(d *router.Decision, i int) string {
 	default:
 		return fmt.Sprintf("%.1f points worse", 100*(first.Estimate.Quality-c.Estimate.Quality))
 	}
+}
+
+// keeps says what keeps the conversation with the first candidate.
+func keeps(d *router.Decision) string {
+	if c := &d.Candidates[0]; d.Rate > 0 && c.CachedTokens > 0 {
+		return fmt.Sprintf("%d tokens are cached", c.CachedTokens)
+	}
+	return "another is hardly better"
+}
+
+// unaided is which candidate would come first if nothing were remembered of the
+// conversation.
+func unaided(d *router.Decision) int {
+	best, most := 0, math.Inf(-1)
+	for i := range d.Candidates[:d.Ranked] {
+		c := &d.Candidates[i]
+		if c.Doubtful && !d.Candidates[0].Doubtful {
+			continue
+		}
+		net := c.Net
+		if c.Incumbent {
+			price := &d.Snapshot.Models[c.Model].Price
+			n := float64(c.CachedTokens)
+			net -= router.Hysteresis + d.Rate*(price.Cost(n, 0, 0)-price.Cost(n, n, 0))
+		}
+		if net > most {
+			best, most = i, net
+		}
+	}
+	return best
 }
 
 // WriteJSON writes the report as indented JSON.
@@ -147,6 +197,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	}
 	if len(r.Needs) > 0 {
 		fmt.Fprintf(w, " · needs %s", strings.Join(r.Needs, ", "))
+	}
+	if r.Session != "" && r.Session != "initialize" {
+		fmt.Fprintf(w, "\nthe conversation goes on: %s (affinity %s)", r.Session, r.Affinity)
 	}
 	if r.Rate > 0 {
 		fmt.Fprintf(w, "\n%s may give up %.1f%% of average quality: here a point of quality is worth $%.6f", r.Mode, 100*r.Band, 0.01/r.Rate)

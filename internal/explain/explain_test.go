@@ -33,7 +33,7 @@ func snapshot(t *testing.T) *router.Snapshot {
 		Hash: "0123456789ab",
 		Models: []router.Model{
 			{Name: "small", Price: router.Price{Input: 0.1, Output: 0.4}, Capabilities: router.CapTools},
-			{Name: "large", Price: router.Price{Input: 10, Output: 40}, Capabilities: router.CapTools, Prior: "from its price alone"},
+			{Name: "large", Price: router.Price{Input: 10, CachedInput: 1, Output: 40}, Capabilities: router.CapTools, Prior: "from its price alone"},
 			{Name: "blind", Price: router.Price{Input: 1, Output: 4}},
 		},
 		Backends: []router.Backend{
@@ -48,7 +48,7 @@ func snapshot(t *testing.T) *router.Snapshot {
 			Scorer: table{
 				{Quality: 0.6, Uncertainty: 0.05, OutputTokens: 200},
 				{Quality: 0.9, Uncertainty: 0.1, OutputTokens: 400},
-				{Quality: 0.895, Uncertainty: 0.02, OutputTokens: 100},
+				{Quality: 0.896, Uncertainty: 0.02, OutputTokens: 100},
 			},
 		}},
 	})
@@ -66,7 +66,23 @@ func TestReport(t *testing.T) {
 		"cost":       {Deployment: []byte("auto"), Mode: router.ModeCost, PromptTokens: 120},
 		"tools":      {Deployment: []byte("auto"), Needs: router.CapTools, PromptTokens: 120},
 		"impossible": {Deployment: []byte("auto"), Needs: router.CapTools | router.CapAudio, PromptTokens: 120},
-		"unknown":    {Deployment: []byte("nope"), PromptTokens: 120},
+		"retained": {
+			Deployment: []byte("auto"), Mode: router.ModeCost, PromptTokens: 2_100,
+			Session: router.Session{Model: router.Key("blind"), Backend: router.Key("blind-us"), CachedTokens: 2_048},
+		},
+		"switched": {
+			Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokens: 20_000,
+			Session: router.Session{Model: router.Key("small"), CachedTokens: 19_968},
+		},
+		"stuck": {
+			Deployment: []byte("auto"), Mode: router.ModeQuality, Affinity: router.AffinitySticky, PromptTokens: 120,
+			Session: router.Session{Model: router.Key("small")},
+		},
+		"hardly": {
+			Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokens: 120,
+			Session: router.Session{Model: router.Key("blind"), CachedTokens: 0},
+		},
+		"unknown": {Deployment: []byte("nope"), PromptTokens: 120},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
+	"wye/affinity"
 	"wye/envoy"
 	"wye/extproc"
 	"wye/internal/telemetry"
@@ -42,6 +44,9 @@ type Config struct {
 	// the arrival of one; see extproc.Config and xds.Options. Zero is the default.
 	MaxInflightBytes int
 	RequestTimeout   time.Duration
+	// AffinityEntries is how many turns of conversations are remembered; 0:
+	// affinity.DefaultEntries.
+	AffinityEntries int
 	// Redirect, unless nil, is called with each policy before it is compiled
 	// and returns the address that stands in for each backend's.
 	Redirect func(*policies.Policy) (address func(backend string) (addr string, plaintext bool), err error)
@@ -150,6 +155,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		Router: s.router, Logger: c.Logger, Observer: observe(observer, c.Observe),
 		MaxInflightBytes: c.MaxInflightBytes, Hold: true,
 		Services: []func(grpc.ServiceRegistrar){s.usage.service.Register},
+		Affinity: affinity.New(cmp.Or(c.AffinityEntries, affinity.DefaultEntries), nil),
 	})
 	s.adsGRPC = grpc.NewServer(
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),

@@ -31,6 +31,7 @@ type Metrics struct {
 
 	decisions    *prometheus.CounterVec
 	eliminations *prometheus.CounterVec
+	sessions     *prometheus.CounterVec
 	problems     *prometheus.CounterVec
 	duration     prometheus.Histogram
 	body         prometheus.Histogram
@@ -49,6 +50,9 @@ func New(version string, src Sources) *Metrics {
 		eliminations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wye_eliminations_total", Help: "Models left out of a decision, by model and reason.",
 		}, []string{"model", "reason"}),
+		sessions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wye_session_decisions_total", Help: "What decisions meant for their conversations: initialize, retain or switch a model.",
+		}, []string{"deployment", "decision"}),
 		problems: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wye_refusals_total", Help: "Requests answered with an error by Wye itself, by status and code.",
 		}, []string{"status", "code"}),
@@ -71,7 +75,7 @@ func New(version string, src Sources) *Metrics {
 		}),
 	}
 	m.Registry.MustRegister(
-		m.decisions, m.eliminations, m.problems, m.duration, m.body, m.fallbacks, m.protocol, m.panics,
+		m.decisions, m.eliminations, m.sessions, m.problems, m.duration, m.body, m.fallbacks, m.protocol, m.panics,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		sources{version: version, src: src},
 	)
@@ -94,6 +98,9 @@ func (m *Metrics) decision(e *extproc.Event) {
 	first, _ := d.First()
 	m.decisions.WithLabelValues(d.Deployment.Name, d.Mode.String(), first.Name).Inc()
 	m.eliminated(d)
+	if c := d.Continuity(); c != router.ContinuityNone {
+		m.sessions.WithLabelValues(d.Deployment.Name, c.String()).Inc()
+	}
 	m.duration.Observe(e.Elapsed.Seconds())
 	m.body.Observe(float64(e.BodyBytes))
 }

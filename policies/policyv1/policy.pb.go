@@ -199,6 +199,62 @@ func (Mode) EnumDescriptor() ([]byte, []int) {
 	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{2}
 }
 
+type Affinity_Strategy int32
+
+const (
+	Affinity_STRATEGY_UNSPECIFIED Affinity_Strategy = 0
+	// What is cached counts at the cached price; a conversation moves when that
+	// still pays.
+	Affinity_adaptive Affinity_Strategy = 1
+	// A conversation moves only when its model cannot serve it any more.
+	Affinity_sticky Affinity_Strategy = 2
+	// Every request is decided as if it were the first.
+	Affinity_none Affinity_Strategy = 3
+)
+
+// Enum value maps for Affinity_Strategy.
+var (
+	Affinity_Strategy_name = map[int32]string{
+		0: "STRATEGY_UNSPECIFIED",
+		1: "adaptive",
+		2: "sticky",
+		3: "none",
+	}
+	Affinity_Strategy_value = map[string]int32{
+		"STRATEGY_UNSPECIFIED": 0,
+		"adaptive":             1,
+		"sticky":               2,
+		"none":                 3,
+	}
+)
+
+func (x Affinity_Strategy) Enum() *Affinity_Strategy {
+	p := new(Affinity_Strategy)
+	*p = x
+	return p
+}
+
+func (x Affinity_Strategy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Affinity_Strategy) Descriptor() protoreflect.EnumDescriptor {
+	return file_wye_policy_v1_policy_proto_enumTypes[3].Descriptor()
+}
+
+func (Affinity_Strategy) Type() protoreflect.EnumType {
+	return &file_wye_policy_v1_policy_proto_enumTypes[3]
+}
+
+func (x Affinity_Strategy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Affinity_Strategy.Descriptor instead.
+func (Affinity_Strategy) EnumDescriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15, 0}
+}
+
 // Policy is one document: the models that exist, where they are served and the
 // deployments that clients call.
 type Policy struct {
@@ -1083,9 +1139,10 @@ type Deployment struct {
 	// Data zone: only backends of this zone may serve. Default global: any.
 	Zone string `protobuf:"bytes,6,opt,name=zone,proto3" json:"zone,omitempty"`
 	// Predictor version. Default: the newest that this binary has.
-	Predictor *string `protobuf:"bytes,7,opt,name=predictor,proto3,oneof" json:"predictor,omitempty"`
-	Limits    *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
-	Bands     *Bands  `protobuf:"bytes,9,opt,name=bands,proto3" json:"bands,omitempty"`
+	Predictor *string   `protobuf:"bytes,7,opt,name=predictor,proto3,oneof" json:"predictor,omitempty"`
+	Limits    *Limits   `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
+	Bands     *Bands    `protobuf:"bytes,9,opt,name=bands,proto3" json:"bands,omitempty"`
+	Affinity  *Affinity `protobuf:"bytes,10,opt,name=affinity,proto3" json:"affinity,omitempty"`
 	// Whether clients may name a model of the subset in place of the deployment,
 	// as DEPLOYMENT/MODEL, or as MODEL alone where no other deployment offers it or
 	// this is the default deployment. Everything else about the deployment holds:
@@ -1184,6 +1241,13 @@ func (x *Deployment) GetLimits() *Limits {
 func (x *Deployment) GetBands() *Bands {
 	if x != nil {
 		return x.Bands
+	}
+	return nil
+}
+
+func (x *Deployment) GetAffinity() *Affinity {
+	if x != nil {
+		return x.Affinity
 	}
 	return nil
 }
@@ -1436,18 +1500,75 @@ func (x *Usage) GetCallerHeader() string {
 	return ""
 }
 
+// Affinity is how a conversation stays with the model that it began with, whose
+// provider has the conversation in its prompt cache.
+type Affinity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default adaptive.
+	Strategy Affinity_Strategy `protobuf:"varint,1,opt,name=strategy,proto3,enum=wye.policy.v1.Affinity_Strategy" json:"strategy,omitempty"`
+	// Time without a request after which a conversation is forgotten. Default 30m.
+	Idle          *durationpb.Duration `protobuf:"bytes,2,opt,name=idle,proto3" json:"idle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Affinity) Reset() {
+	*x = Affinity{}
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Affinity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Affinity) ProtoMessage() {}
+
+func (x *Affinity) ProtoReflect() protoreflect.Message {
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Affinity.ProtoReflect.Descriptor instead.
+func (*Affinity) Descriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Affinity) GetStrategy() Affinity_Strategy {
+	if x != nil {
+		return x.Strategy
+	}
+	return Affinity_STRATEGY_UNSPECIFIED
+}
+
+func (x *Affinity) GetIdle() *durationpb.Duration {
+	if x != nil {
+		return x.Idle
+	}
+	return nil
+}
+
 // Defaults hold for every deployment that does not say otherwise.
 type Defaults struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Limits        *Limits                `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
 	Bands         *Bands                 `protobuf:"bytes,2,opt,name=bands,proto3" json:"bands,omitempty"`
+	Affinity      *Affinity              `protobuf:"bytes,3,opt,name=affinity,proto3" json:"affinity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Defaults) Reset() {
 	*x = Defaults{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1580,7 @@ func (x *Defaults) String() string {
 func (*Defaults) ProtoMessage() {}
 
 func (x *Defaults) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1593,7 @@ func (x *Defaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Defaults.ProtoReflect.Descriptor instead.
 func (*Defaults) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Defaults) GetLimits() *Limits {
@@ -1485,6 +1606,13 @@ func (x *Defaults) GetLimits() *Limits {
 func (x *Defaults) GetBands() *Bands {
 	if x != nil {
 		return x.Bands
+	}
+	return nil
+}
+
+func (x *Defaults) GetAffinity() *Affinity {
+	if x != nil {
+		return x.Affinity
 	}
 	return nil
 }
@@ -1615,7 +1743,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x06prefix\x18\x04 \x01(\tBg\xbaHd\xba\x01a\n" +
 	"\x11credential.prefix\x12-must be at most 64 printable ASCII characters\x1a\x1dthis.matches('^[ -~]{0,64}$')H\x01R\x06prefix\x88\x01\x01B\x0f\n" +
 	"\x06source\x12\x05\xbaH\x02\b\x01B\t\n" +
-	"\a_prefix\"\x9d\a\n" +
+	"\a_prefix\"\xd2\a\n" +
 	"\n" +
 	"Deployment\x12\xb4\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\x9f\x01\xbaH\x9b\x01\xba\x01\x97\x01\n" +
@@ -1630,7 +1758,9 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x04zone\x12[must be at most 63 lower-case letters, digits or - and start and end with a letter or digit\x1a7this.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$')R\x04zone\x12*\n" +
 	"\tpredictor\x18\a \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\tpredictor\x88\x01\x01\x12-\n" +
 	"\x06limits\x18\b \x01(\v2\x15.wye.policy.v1.LimitsR\x06limits\x12*\n" +
-	"\x05bands\x18\t \x01(\v2\x14.wye.policy.v1.BandsR\x05bands\x12!\n" +
+	"\x05bands\x18\t \x01(\v2\x14.wye.policy.v1.BandsR\x05bands\x123\n" +
+	"\baffinity\x18\n" +
+	" \x01(\v2\x17.wye.policy.v1.AffinityR\baffinity\x12!\n" +
 	"\fnamed_models\x18\f \x01(\bR\vnamedModelsB\f\n" +
 	"\n" +
 	"_predictor\"L\n" +
@@ -1656,10 +1786,20 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\rcaller_header\x18\x02 \x01(\tB\x9f\x02\xbaH\x9b\x02\xba\x01\x97\x02\n" +
 	"\x13usage.caller_header\x12mmust be a header name such as x-team, of lower-case letters, digits and -, and none that carries a credential\x1a\x90\x01this == '' || this.matches('^[a-z0-9][a-z0-9-]{0,63}$') && !(this in ['authorization', 'proxy-authorization', 'api-key', 'x-api-key', 'cookie'])R\fcallerHeaderB\n" +
 	"\n" +
-	"\b_enabled\"e\n" +
+	"\b_enabled\"\xdb\x01\n" +
+	"\bAffinity\x12F\n" +
+	"\bstrategy\x18\x01 \x01(\x0e2 .wye.policy.v1.Affinity.StrategyB\b\xbaH\x05\x82\x01\x02\x10\x01R\bstrategy\x12=\n" +
+	"\x04idle\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\x04idle\"H\n" +
+	"\bStrategy\x12\x18\n" +
+	"\x14STRATEGY_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\badaptive\x10\x01\x12\n" +
+	"\n" +
+	"\x06sticky\x10\x02\x12\b\n" +
+	"\x04none\x10\x03\"\x9a\x01\n" +
 	"\bDefaults\x12-\n" +
 	"\x06limits\x18\x01 \x01(\v2\x15.wye.policy.v1.LimitsR\x06limits\x12*\n" +
-	"\x05bands\x18\x02 \x01(\v2\x14.wye.policy.v1.BandsR\x05bands*\x82\x01\n" +
+	"\x05bands\x18\x02 \x01(\v2\x14.wye.policy.v1.BandsR\x05bands\x123\n" +
+	"\baffinity\x18\x03 \x01(\v2\x17.wye.policy.v1.AffinityR\baffinity*\x82\x01\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\t\n" +
@@ -1692,61 +1832,67 @@ func file_wye_policy_v1_policy_proto_rawDescGZIP() []byte {
 	return file_wye_policy_v1_policy_proto_rawDescData
 }
 
-var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(Capability)(0),             // 0: wye.policy.v1.Capability
 	(Protocol)(0),               // 1: wye.policy.v1.Protocol
 	(Mode)(0),                   // 2: wye.policy.v1.Mode
-	(*Policy)(nil),              // 3: wye.policy.v1.Policy
-	(*Catalog)(nil),             // 4: wye.policy.v1.Catalog
-	(*Model)(nil),               // 5: wye.policy.v1.Model
-	(*Price)(nil),               // 6: wye.policy.v1.Price
-	(*LongContextPrice)(nil),    // 7: wye.policy.v1.LongContextPrice
-	(*Parameters)(nil),          // 8: wye.policy.v1.Parameters
-	(*Ability)(nil),             // 9: wye.policy.v1.Ability
-	(*Backend)(nil),             // 10: wye.policy.v1.Backend
-	(*Tls)(nil),                 // 11: wye.policy.v1.Tls
-	(*Credential)(nil),          // 12: wye.policy.v1.Credential
-	(*Deployment)(nil),          // 13: wye.policy.v1.Deployment
-	(*AllowedModes)(nil),        // 14: wye.policy.v1.AllowedModes
-	(*Limits)(nil),              // 15: wye.policy.v1.Limits
-	(*Bands)(nil),               // 16: wye.policy.v1.Bands
-	(*Usage)(nil),               // 17: wye.policy.v1.Usage
-	(*Defaults)(nil),            // 18: wye.policy.v1.Defaults
-	nil,                         // 19: wye.policy.v1.Ability.SkillsEntry
-	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
+	(Affinity_Strategy)(0),      // 3: wye.policy.v1.Affinity.Strategy
+	(*Policy)(nil),              // 4: wye.policy.v1.Policy
+	(*Catalog)(nil),             // 5: wye.policy.v1.Catalog
+	(*Model)(nil),               // 6: wye.policy.v1.Model
+	(*Price)(nil),               // 7: wye.policy.v1.Price
+	(*LongContextPrice)(nil),    // 8: wye.policy.v1.LongContextPrice
+	(*Parameters)(nil),          // 9: wye.policy.v1.Parameters
+	(*Ability)(nil),             // 10: wye.policy.v1.Ability
+	(*Backend)(nil),             // 11: wye.policy.v1.Backend
+	(*Tls)(nil),                 // 12: wye.policy.v1.Tls
+	(*Credential)(nil),          // 13: wye.policy.v1.Credential
+	(*Deployment)(nil),          // 14: wye.policy.v1.Deployment
+	(*AllowedModes)(nil),        // 15: wye.policy.v1.AllowedModes
+	(*Limits)(nil),              // 16: wye.policy.v1.Limits
+	(*Bands)(nil),               // 17: wye.policy.v1.Bands
+	(*Usage)(nil),               // 18: wye.policy.v1.Usage
+	(*Affinity)(nil),            // 19: wye.policy.v1.Affinity
+	(*Defaults)(nil),            // 20: wye.policy.v1.Defaults
+	nil,                         // 21: wye.policy.v1.Ability.SkillsEntry
+	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
 }
 var file_wye_policy_v1_policy_proto_depIdxs = []int32{
-	5,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
-	10, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
-	13, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
-	18, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
-	17, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
-	5,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
-	6,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
+	6,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
+	11, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
+	14, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
+	20, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
+	18, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
+	6,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
+	7,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
 	0,  // 7: wye.policy.v1.Model.capabilities:type_name -> wye.policy.v1.Capability
-	8,  // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
-	9,  // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
-	7,  // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
-	19, // 11: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
+	9,  // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
+	10, // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
+	8,  // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
+	21, // 11: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
 	1,  // 12: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
-	11, // 13: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
-	12, // 14: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
+	12, // 13: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
+	13, // 14: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
 	2,  // 15: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
-	14, // 16: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
-	15, // 17: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
-	16, // 18: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
-	2,  // 19: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
-	20, // 20: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
-	20, // 21: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
-	15, // 22: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
-	16, // 23: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	15, // 16: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
+	16, // 17: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
+	17, // 18: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
+	19, // 19: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
+	2,  // 20: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
+	22, // 21: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
+	22, // 22: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
+	3,  // 23: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
+	22, // 24: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
+	16, // 25: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
+	17, // 26: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
+	19, // 27: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_wye_policy_v1_policy_proto_init() }
@@ -1773,8 +1919,8 @@ func file_wye_policy_v1_policy_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wye_policy_v1_policy_proto_rawDesc), len(file_wye_policy_v1_policy_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   17,
+			NumEnums:      4,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

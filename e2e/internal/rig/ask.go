@@ -47,6 +47,8 @@ type Explanation struct {
 	Mode       string  `json:"mode"`
 	Band       float64 `json:"band"`
 	Rate       float64 `json:"rate"`
+	Session    string  `json:"session"`
+	Tokens     int     `json:"prompt_tokens"`
 	Candidates []struct {
 		Model      string  `json:"model"`
 		Quality    float64 `json:"quality"`
@@ -61,7 +63,8 @@ type Explanation struct {
 }
 
 // Explain asks the command line, not the running Wye, how body would be routed.
-func (s *Stack) Explain(t testing.TB, body []byte, mode string) Explanation {
+// more are further arguments.
+func (s *Stack) Explain(t testing.TB, body []byte, mode string, more ...string) Explanation {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "request.json")
 	if err := os.WriteFile(path, body, 0o600); err != nil {
@@ -71,6 +74,7 @@ func (s *Stack) Explain(t testing.TB, body []byte, mode string) Explanation {
 	if mode != "" {
 		args = append(args, "--mode", mode)
 	}
+	args = append(args, more...)
 	var e Explanation
 	text := Output(t, append(args, path)...)
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
