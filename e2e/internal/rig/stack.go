@@ -18,6 +18,10 @@ import (
 type Options struct {
 	StateOfTheWorld bool     // the older xDS variant
 	Args            []string // further arguments of wye serve
+	Zone            string   // data zone of the Envoy
+	// Between, unless nil, is called before Envoy starts with the socket at which
+	// Envoy will look for Wye's ext_proc server, and the one at which that is.
+	Between func(socket, wye string)
 }
 
 // Stack is Wye as its own process beside an Envoy that was started on its own,
@@ -64,6 +68,13 @@ func Start(t testing.TB, o Options) *Stack {
 	s.extproc, s.ads, s.adminPath = filepath.Join(dir, "extproc"), filepath.Join(dir, "ads"), filepath.Join(dir, "admin")
 	s.admin = unixClient(t, s.adminPath)
 	s.RestartWye(t)
+	if o.Between != nil {
+		wye := s.extproc + "-wye"
+		if err := os.Rename(s.extproc, wye); err != nil {
+			t.Fatal(err)
+		}
+		o.Between(s.extproc, wye)
+	}
 	s.startEnvoy(t, o)
 	return s
 }
@@ -138,6 +149,11 @@ func (s *Stack) startEnvoy(t testing.TB, o Options) {
 	if o.StateOfTheWorld {
 		args = append(args, "--sotw")
 	}
+	ready := "short-context"
+	if o.Zone != "" {
+		args = append(args, "--zone", o.Zone)
+		ready = "auto"
+	}
 	s.Bootstrap = Output(t, args...)
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
@@ -163,7 +179,7 @@ func (s *Stack) startEnvoy(t testing.TB, o Options) {
 	_, hostPort := addr.Network()
 	s.URL = "http://" + hostPort
 	Eventually(t, Patience, "the first request is served", func() (bool, string) {
-		got, err := Post(ctx, s.Client, s.URL, Chat("short-context", "hi"))
+		got, err := Post(ctx, s.Client, s.URL, Chat(ready, "hi"))
 		return err == nil && got.Status == http.StatusOK, fmt.Sprintf("status %d, %v: %s", got.Status, err, got.Body)
 	})
 }
