@@ -83,20 +83,14 @@ const (
 
 // HeaderMaxRetries is how the ext_proc server tells Envoy that a chain has fewer
 // steps than the deployment's route has attempts: it sets it to the number of
-// steps after the first. Clients cannot: Envoy removes theirs (EnvoyHeaders),
-// and removes it again before a request leaves for a provider.
+// steps after the first. Clients cannot: Envoy removes theirs (EnvoyPrefix), and
+// removes it again before a request leaves for a provider.
 const HeaderMaxRetries = "x-envoy-max-retries"
 
-// EnvoyHeaders are request headers by which a client could change how Envoy's
-// router retries, times out or names a request. Envoy removes client-sent ones.
-var EnvoyHeaders = []string{
-	HeaderMaxRetries, "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-retriable-status-codes",
-	"x-envoy-retriable-header-names", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms",
-	"x-envoy-upstream-rq-timeout-alt-response", "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-stream-duration-ms",
-	"x-envoy-hedge-on-per-try-timeout", "x-envoy-expected-rq-timeout-ms", "x-envoy-is-timeout-retry",
-	"x-envoy-decorator-operation", "x-envoy-original-path", "x-envoy-original-host", "x-envoy-attempt-count",
-	"x-envoy-internal", "x-envoy-force-trace", "x-envoy-ip-tags",
-}
+// EnvoyPrefix starts the request headers by which a client could change how
+// Envoy's router retries, times out or names a request. Envoy removes
+// client-sent ones.
+const EnvoyPrefix = "x-envoy-"
 
 // Initial gRPC metadata of the ext_proc stream that a fallback cluster opens per
 // attempt: all that the upstream step needs to rewrite a body. MetadataSendAs is

@@ -139,7 +139,8 @@ func TestDecidedRequest(t *testing.T) {
 	got := g.chat(p, "x-wye-mode", "cost", "x-wye-model", "forged", "x-wye-deployment", "eu", "x-wye-zone", "forged",
 		"x-wye-mod", "forged", "x-wye-modes", "forged", "x-wye-anything", "forged",
 		"authorization", "Bearer client", "cookie", "session=1", "x-forwarded-for", "10.0.0.1", "x-request-id", "client-id",
-		"x-envoy-max-retries", "100", "x-envoy-retry-on", "5xx", "x-envoy-upstream-alt-stat-name", "forged")
+		"x-envoy-max-retries", "100", "x-envoy-retry-on", "5xx", "x-envoy-upstream-alt-stat-name", "forged",
+		"x-envoy-anything", "forged")
 	want := map[string]string{
 		"attempts": "1", "decision": "d1", "deployment": "auto", "mode": "quality", "model": "b", "policy": "p1", "zone": "us",
 	}

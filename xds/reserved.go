@@ -22,20 +22,21 @@ func reservedHeaders() *earlyv3.HeaderMutation {
 	}
 	m := &earlyv3.HeaderMutation{}
 	for _, others := range allOtherThan(allowed) {
-		m.Mutations = append(m.Mutations, removeMatching(regexp.QuoteMeta(envoy.HeaderPrefix)+others))
+		m.Mutations = append(m.Mutations, removeMatching(&matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{
+			SafeRegex: &matcherv3.RegexMatcher{Regex: regexp.QuoteMeta(envoy.HeaderPrefix) + others},
+		}}))
 	}
-	for _, h := range envoy.EnvoyHeaders {
-		m.Mutations = append(m.Mutations, removeHeader(h))
-	}
+	// One comparison of a prefix per header is cheaper than one search per header
+	// that Envoy knows, and holds for those that it comes to know.
+	m.Mutations = append(m.Mutations, removeMatching(
+		&matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: envoy.EnvoyPrefix}}))
 	return m
 }
 
-// removeMatching removes every header whose whole name matches.
-func removeMatching(regex string) *mutationv3.HeaderMutation {
+// removeMatching removes every header whose name matches.
+func removeMatching(name *matcherv3.StringMatcher) *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
-		RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &matcherv3.StringMatcher{
-			MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: regex}},
-		}},
+		RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: name},
 	}}
 }
 
