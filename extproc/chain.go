@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -15,9 +16,13 @@ import (
 // immutable.
 type prepared struct {
 	snapshot *router.Snapshot
+	since    time.Time // when it was made, which is after the snapshot's swap
 	// first and fallback have, for every backend, the priority group that
 	// consists of its cluster, as a serialised values field of a ListValue.
-	first, fallback [][]byte
+	// named has the fallback group by its name alone: its deployment's route
+	// has the rest. Reading a group out of dynamic metadata is a good part of
+	// what Envoy spends on a decision, and few fallbacks are ever called.
+	first, fallback, named [][]byte
 	// maxBody is the largest body that any deployment takes, in bytes.
 	maxBody int
 }
@@ -50,11 +55,13 @@ func (c *preparedCache) of(s *router.Snapshot, defaultMaxBody int) *prepared {
 }
 
 func prepare(s *router.Snapshot, defaultMaxBody int) *prepared {
-	p := &prepared{snapshot: s}
+	p := &prepared{snapshot: s, since: time.Now()}
 	for i := range s.Backends {
 		b := &s.Backends[i]
-		p.first = append(p.first, appendGroup(nil, envoy.ClusterName(b.Name, b.Hash, false)))
-		p.fallback = append(p.fallback, appendGroup(nil, envoy.ClusterName(b.Name, b.Hash, true)))
+		first, fallback := envoy.ClusterName(b.Name, b.Hash, false), envoy.ClusterName(b.Name, b.Hash, true)
+		p.first = append(p.first, appendGroup(nil, first))
+		p.fallback = append(p.fallback, appendGroup(nil, fallback))
+		p.named = append(p.named, appendNamedGroup(nil, fallback))
 	}
 	for i := range s.Deployments {
 		p.maxBody = max(p.maxBody, bodyLimit(&s.Deployments[i], defaultMaxBody))
@@ -91,9 +98,33 @@ func appendGroup(dst []byte, cluster string) []byte {
 	return shut(shut(dst, group), value)
 }
 
+// appendNamedGroup appends an element that stands for the route's own group of
+// that name.
+func appendNamedGroup(dst []byte, name string) []byte {
+	dst, value := open(dst, listValues)
+	dst, group := open(dst, valueStruct)
+	return shut(shut(appendStringField(dst, "name", name), group), value)
+}
+
+// DefaultRouteLag is far more than a request takes from Envoy's listener to Wye.
+const DefaultRouteLag = 10 * time.Second
+
+// settled reports whether a request whose headers came under before is routed
+// by tables that have the groups of p. Envoy routes a request by the tables that
+// were in force when its headers came, and those of p were with it before p was
+// in force here.
+func (p *prepared) settled(before *prepared, now time.Time, lag time.Duration) bool {
+	return p == before && now.Sub(p.since) >= lag
+}
+
 // appendChain appends the Struct field that NamespaceRoute consists of: the
 // chain's clusters, of which every one but the first rewrites the body itself.
-func (p *prepared) appendChain(dst []byte, chain []router.Step) []byte {
+// byName leaves it to the route what the groups of those consist of.
+func (p *prepared) appendChain(dst []byte, chain []router.Step, byName bool) []byte {
+	fallback := p.fallback
+	if byName {
+		fallback = p.named
+	}
 	dst, entry := openField(dst, "priority_groups")
 	dst, value := open(dst, entryValue)
 	dst, list := open(dst, valueList)
@@ -101,7 +132,7 @@ func (p *prepared) appendChain(dst []byte, chain []router.Step) []byte {
 		if i == 0 {
 			dst = append(dst, p.first[step.Backend]...)
 		} else {
-			dst = append(dst, p.fallback[step.Backend]...)
+			dst = append(dst, fallback[step.Backend]...)
 		}
 	}
 	return shut(shut(shut(dst, list), value), entry)

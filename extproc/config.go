@@ -45,6 +45,9 @@ type Config struct {
 	// decision names must be with Envoy first, and only the control half knows.
 	// A stream waits at most IdleTimeout.
 	Hold bool
+	// RouteLag is how long after a policy came into force Envoy may still route
+	// by the tables of the one before. DefaultRouteLag; negative: not at all.
+	RouteLag time.Duration
 	// AppendID appends a decision id of printable ASCII to dst. It is called
 	// concurrently. 16 random hex digits.
 	AppendID func(dst []byte) []byte
@@ -105,6 +108,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Affinity == nil {
 		c.Affinity = affinity.New(affinity.DefaultEntries, nil)
+	}
+	if c.RouteLag == 0 {
+		c.RouteLag = DefaultRouteLag
 	}
 	if c.AppendID == nil {
 		c.AppendID = appendRandomID

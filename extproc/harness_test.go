@@ -281,12 +281,20 @@ func readRefusal(t testing.TB, got []*extprocv3.ProcessingResponse, err error) r
 }
 
 // groups is the value of priority_groups for the clusters.
-func groups(clusters ...string) map[string]any {
+func groups(clusters ...string) map[string]any { return priorityGroups(false, clusters) }
+
+// groupsByName is the one that leaves it to the route what all groups but the
+// first consist of.
+func groupsByName(clusters ...string) map[string]any { return priorityGroups(true, clusters) }
+
+func priorityGroups(byName bool, clusters []string) map[string]any {
 	var list []any
-	for _, c := range clusters {
-		list = append(list, map[string]any{
-			"name": c, "clusters": []any{map[string]any{"cluster_name": c, "weight": 1.0}},
-		})
+	for i, c := range clusters {
+		group := map[string]any{"name": c}
+		if i == 0 || !byName {
+			group["clusters"] = []any{map[string]any{"cluster_name": c, "weight": 1.0}}
+		}
+		list = append(list, group)
 	}
 	s, err := structpb.NewStruct(map[string]any{"priority_groups": list})
 	if err != nil {

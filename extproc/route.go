@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
@@ -13,8 +14,8 @@ import (
 	"wye/wire"
 )
 
-// decide has the snapshot route the complete request.
-func (st *stream) decide() *wire.Problem {
+// decide has the snapshot that is in force now route the complete request.
+func (st *stream) decide(now time.Time) *wire.Problem {
 	if p := st.decodeBody(); p != nil {
 		return p
 	}
@@ -24,8 +25,9 @@ func (st *stream) decide() *wire.Problem {
 	}
 	// The policy may have changed while the body arrived, and what the old one
 	// alone has may be gone from Envoy before the last attempt.
-	snapshot := st.snapshot()
+	before, snapshot := st.prepared, st.snapshot()
 	st.prepared = st.server.prepared.of(snapshot, st.server.config.MaxBodyBytes)
+	st.settled = st.prepared.settled(before, now, st.server.config.RouteLag)
 	d := snapshot.Deployment(st.scan.Model)
 	if d != nil {
 		if limit := bodyLimit(d, st.server.config.MaxBodyBytes); len(body) > limit {
@@ -170,7 +172,7 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 	dst, field = openField(dst, envoy.NamespaceRoute)
 	dst, value = open(dst, entryValue)
 	dst, fields = open(dst, valueStruct)
-	dst = st.prepared.appendChain(dst, d.Chain)
+	dst = st.prepared.appendChain(dst, d.Chain, st.settled)
 	dst = shut(shut(shut(dst, fields), value), field)
 	return shut(dst, metadata)
 }

@@ -65,7 +65,7 @@ func routing(tb testing.TB, body string) func() {
 	st.body = &text
 	return func() {
 		st.id = s.config.AppendID(st.id[:0])
-		if p := st.decide(); p != nil {
+		if p := st.decide(time.Now()); p != nil {
 			tb.Fatal(p)
 		}
 		out := st.rewrite()

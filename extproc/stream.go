@@ -47,6 +47,7 @@ type progress struct {
 	zone     string // data zone of the Envoy; empty: none
 	turn     Turn
 	prepared *prepared // nil: there is no policy
+	settled  bool      // Envoy's route has the groups of prepared
 
 	body     *[]byte // from server.buffers; nil: nothing arrived
 	limit    int     // of body, in bytes
@@ -314,7 +315,7 @@ func (st *stream) answer() error {
 		return st.receiveFailed(status.FromContextError(err).Err())
 	}
 	start := time.Now()
-	p := st.decide()
+	p := st.decide(start)
 	if p != nil {
 		st.elapsed = time.Since(start)
 		return st.refuse(p)

@@ -21,6 +21,7 @@ type plan struct {
 	Deployment string   `json:"deployment,omitempty"`
 	SendAs     string   `json:"send_as,omitempty"`
 	Clusters   []string `json:"clusters,omitempty"`
+	ByName     bool     `json:"by_name,omitempty"` // all but the first cluster
 	MaxRetries *int     `json:"max_retries,omitempty"`
 	Refuse     int      `json:"refuse,omitempty"` // status of an immediate response
 	Evil       bool     `json:"evil,omitempty"`   // set headers that it must not
@@ -137,8 +138,12 @@ func answerTo(md metadata.MD, body []byte) []*extprocv3.ProcessingResponse {
 	}
 	if p.Clusters != nil {
 		var groups []any
-		for _, c := range p.Clusters {
-			groups = append(groups, map[string]any{"name": c, "clusters": []any{map[string]any{"cluster_name": c, "weight": 1}}})
+		for i, c := range p.Clusters {
+			group := map[string]any{"name": c}
+			if i == 0 || !p.ByName {
+				group["clusters"] = []any{map[string]any{"cluster_name": c, "weight": 1}}
+			}
+			groups = append(groups, group)
 		}
 		fields[envoy.NamespaceRoute] = map[string]any{"priority_groups": groups}
 	}

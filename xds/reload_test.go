@@ -73,7 +73,9 @@ func reloadUnderLoad(t *testing.T, sotw bool) {
 				s := inForce.Load()
 				d := s.Deployments[worker%2].Name
 				chain := []string{first(s, 0), fallback(s, 1), fallback(s, 0), fallback(s, 1)}
-				a, err := g.try(http.MethodPost, xds.PathChatCompletions, plan{Deployment: d, SendAs: s.Hash, Clusters: chain}.body())
+				// Wye names the fallbacks either way.
+				asked := plan{Deployment: d, SendAs: s.Hash, Clusters: chain, ByName: worker >= 2}
+				a, err := g.try(http.MethodPost, xds.PathChatCompletions, asked.body())
 				if err != nil || a.status != http.StatusOK || a.header.Get("x-wye-model") != s.Hash || a.header.Get("x-wye-deployment") != d {
 					t.Errorf("%d %v %s: %v", a.status, a.header, a.body, err)
 				}
@@ -119,6 +121,46 @@ func reloadUnderLoad(t *testing.T, sotw bool) {
 		}
 		if time.Since(began) > 20*time.Second {
 			t.Fatalf("envoy has %s", body)
+		}
+	}
+}
+
+// A fallback that a decision only names is found in the tables of the policy
+// that decided, also beside those of a newer one.
+func TestFallbackByName(t *testing.T) {
+	t.Parallel()
+	var seen sync.Map
+	p := newProvider(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, again := seen.LoadOrStore(r.Header.Get("x-request-id"), true); !again {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	s := generation(t, 0, p)
+	g := startGateway(t, s, gatewayOptions{})
+	ask := func(s *router.Snapshot) {
+		t.Helper()
+		a := g.chat(plan{Deployment: "auto", SendAs: s.Hash, Clusters: []string{first(s, 0), fallback(s, 1)}, ByName: true})
+		if a.status != http.StatusOK || a.header.Get("x-wye-model") != s.Hash || a.header.Get("x-wye-attempts") != "2" {
+			t.Errorf("%s: %d %v %s", s.Hash, a.status, a.header, a.body)
+		}
+	}
+	ask(s)
+	policies := []*router.Snapshot{s}
+	for n := range 2 {
+		next := generation(t, n+1, p)
+		staged, err := g.server.Stage(t.Context(), g.build(next))
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies = append(policies, next)
+		for _, s := range policies {
+			ask(s)
+		}
+		staged.Retire()
+	}
+	for _, r := range p.received() {
+		if r.model != "m0" && r.model != "m1" && r.model != "m2" {
+			t.Errorf("a provider was sent %q", r.model)
 		}
 	}
 }

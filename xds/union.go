@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	prioritygroupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
 
@@ -48,10 +49,11 @@ func union(sets []*Resources) (*Resources, error) {
 }
 
 // unionRoutes is the newest route configuration with the routes of deployments
-// that only older ones have.
+// that only older ones have. A deployment that several have has the newest one's
+// route, and the groups of all: a decision names groups.
 func unionRoutes(sets []*Resources) (*routev3.RouteConfiguration, error) {
 	var all *routev3.RouteConfiguration
-	seen := make(map[string]bool)
+	seen := make(map[string]*routev3.Route)
 	for _, set := range sets {
 		c, ok := set.Resource(resourcev3.RouteType, envoy.RouteName).(*routev3.RouteConfiguration)
 		if !ok {
@@ -60,16 +62,25 @@ func unionRoutes(sets []*Resources) (*routev3.RouteConfiguration, error) {
 		if all == nil {
 			all = proto.CloneOf(c)
 			for _, r := range all.GetVirtualHosts()[0].GetRoutes() {
-				seen[r.GetName()] = true
+				seen[r.GetName()] = r
 			}
 			continue
 		}
 		host := all.GetVirtualHosts()[0]
 		var old []*routev3.Route
 		for _, r := range c.GetVirtualHosts()[0].GetRoutes() {
-			if isDeploymentRoute(r) && !seen[r.GetName()] {
-				seen[r.GetName()] = true
+			if !isDeploymentRoute(r) {
+				continue
+			}
+			newer := seen[r.GetName()]
+			if newer == nil {
+				r = proto.CloneOf(r)
+				seen[r.GetName()] = r
 				old = append(old, r)
+				continue
+			}
+			if err := addGroups(newer, r); err != nil {
+				return nil, err
 			}
 		}
 		// In front: the routes behind those of the deployments match any name.
@@ -81,3 +92,44 @@ func unionRoutes(sets []*Resources) (*routev3.RouteConfiguration, error) {
 // isDeploymentRoute tells the routes that decided requests take from those that
 // answer by path.
 func isDeploymentRoute(r *routev3.Route) bool { return len(r.GetMatch().GetDynamicMetadata()) > 0 }
+
+// addGroups adds the priority groups that only from has to the end of those of
+// to, behind the order that a request without one of its own takes.
+func addGroups(to, from *routev3.Route) error {
+	target, err := priorityGroups(to)
+	if err != nil {
+		return err
+	}
+	source, err := priorityGroups(from)
+	if err != nil {
+		return err
+	}
+	if target == nil || source == nil {
+		return nil // one of them answers by itself
+	}
+	known := make(map[string]bool)
+	for _, g := range target.GetPriorityGroups() {
+		known[g.GetName()] = true
+	}
+	for _, g := range source.GetPriorityGroups() {
+		if !known[g.GetName()] {
+			target.PriorityGroups = append(target.PriorityGroups, g)
+		}
+	}
+	to.GetRoute().GetInlineClusterSpecifierPlugin().GetExtension().TypedConfig = packed(target)
+	return nil
+}
+
+// priorityGroups returns a copy of a route's cluster specifier, nil if it has
+// none.
+func priorityGroups(r *routev3.Route) (*prioritygroupv3.PriorityGroupClusterSpecifier, error) {
+	config := r.GetRoute().GetInlineClusterSpecifierPlugin().GetExtension().GetTypedConfig()
+	if config == nil {
+		return nil, nil
+	}
+	s := new(prioritygroupv3.PriorityGroupClusterSpecifier)
+	if err := config.UnmarshalTo(s); err != nil {
+		return nil, fmt.Errorf("route %s: %w", r.GetName(), err)
+	}
+	return s, nil
+}
