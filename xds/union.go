@@ -121,13 +121,13 @@ func addGroups(to, from *routev3.Route) error {
 }
 
 // priorityGroups returns a copy of a route's cluster specifier, nil if it has
-// none.
+// none, or another.
 func priorityGroups(r *routev3.Route) (*prioritygroupv3.PriorityGroupClusterSpecifier, error) {
 	config := r.GetRoute().GetInlineClusterSpecifierPlugin().GetExtension().GetTypedConfig()
-	if config == nil {
+	s := new(prioritygroupv3.PriorityGroupClusterSpecifier)
+	if !config.MessageIs(s) {
 		return nil, nil
 	}
-	s := new(prioritygroupv3.PriorityGroupClusterSpecifier)
 	if err := config.UnmarshalTo(s); err != nil {
 		return nil, fmt.Errorf("route %s: %w", r.GetName(), err)
 	}
