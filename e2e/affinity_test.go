@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wye/e2e/internal/rig"
 )
@@ -107,4 +108,43 @@ func testSessionHeaders(t *testing.T, s *rig.Stack) {
 			t.Errorf("a long name: status %d, %v: %s", got.Status, err, got.Body)
 		}
 	}
+}
+
+// After a fallback the conversation is with the model that served, which only the
+// access log says.
+func testConversationAfterFallback(t *testing.T, s *rig.Stack) {
+	c := conversation{Model: "any-order"}
+	c.say("user", rig.ID()+" is a code. "+strings.Repeat("The ledger lists every vessel that entered, with tonnage and flag. ", 200)+"Repeat the code.")
+	routing := map[string]any{"session_affinity": map[string]string{"strategy": "sticky"}}
+	id := rig.ID()
+	got := s.Post(t, c.with(t, "routing_config", routing), rig.IDHeader, id, rig.FailHeader, "thinker-us=503,large-eu=503,large-us=503")
+	if got.Status != http.StatusOK {
+		t.Fatalf("status %d: %s", got.Status, got.Body)
+	}
+	tried := s.Seen(id)
+	served := tried[len(tried)-1]
+	if len(tried) < 2 {
+		t.Fatalf("backends %q were called: there was no fallback", tried)
+	}
+	c.say("assistant", "No.")
+	c.say("user", "Please.")
+	rig.Eventually(t, 10*time.Second, "the conversation is with "+served, func() (bool, string) {
+		id := rig.ID()
+		got := s.Post(t, c.with(t, "routing_config", routing), rig.IDHeader, id)
+		if got.Status != http.StatusOK {
+			return false, fmt.Sprintf("status %d: %s", got.Status, got.Body)
+		}
+		where := s.Seen(id)
+		return len(where) == 1 && where[0] == served, fmt.Sprint(where)
+	})
+}
+
+// with is the body with a further field.
+func (c *conversation) with(t *testing.T, field string, value any) []byte {
+	t.Helper()
+	b, err := json.Marshal(map[string]any{"model": c.Model, "messages": c.Messages, field: value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -21,6 +21,7 @@ func TestWye(t *testing.T) {
 			"Trace":                    testTrace,
 			"Conversation":             testConversation,
 			"SessionHeaders":           testSessionHeaders,
+			"ConversationFallback":     testConversationAfterFallback,
 			"SameDecisionEveryTime":    testSameDecision,
 			"Zone":                     testZone,
 			"ResponseHeaders":          testResponseHeaders,

@@ -88,7 +88,6 @@ type Event struct {
 	Snapshot *router.Snapshot // nil when there was none
 	Request  *router.Request
 	Decision *router.Decision
-	Turn     Turn // in Config.Affinity
 	// BodyBytes is the size of the decoded body, as far as it was read.
 	BodyBytes int
 	// Elapsed is the time spent on decoding, scanning, routing and rewriting;

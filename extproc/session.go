@@ -40,13 +40,6 @@ func (st *stream) sessionName() uint64 {
 	return st.facts.azureSession
 }
 
-// Turn names a routed request in the affinity table, for whoever learns later
-// what became of it. The zero Turn is of a request that the table does not have.
-type Turn struct {
-	Content uint64 // by what the conversation says
-	Named   uint64 // by what the client calls it; 0: by nothing
-}
-
 // minCached is the shortest prompt that the large providers keep, and
 // cacheStep the grain in which they do: as OpenAI documents it, and about what
 // others do. Unit: tokens.
@@ -67,7 +60,6 @@ func cached(n int) int {
 // session. Only the memory of a named conversation outlives a change of what was
 // said; what a provider has cached does not.
 func (st *stream) recall(d *router.Deployment) {
-	st.turn = Turn{}
 	strategy := d.Affinity.Strategy
 	if st.request.Affinity != router.AffinityDefault {
 		strategy = st.request.Affinity
@@ -82,9 +74,10 @@ func (st *stream) recall(d *router.Deployment) {
 	}
 	scope := router.Key(d.Name)
 	this, earlier := st.scan.TurnKeys(st.bytes())
-	st.turn.Content = within(scope, this)
+	turn := &st.request.Turn
+	turn.Content = within(scope, this)
 	if named != 0 {
-		st.turn.Named = within(scope, named)
+		turn.Named = within(scope, named)
 	}
 	table := st.server.config.Affinity
 	if earlier != 0 {
@@ -94,7 +87,7 @@ func (st *stream) recall(d *router.Deployment) {
 		}
 	}
 	if named != 0 {
-		if p, ok := table.Recall(st.turn.Named, d.Affinity.Idle); ok {
+		if p, ok := table.Recall(turn.Named, d.Affinity.Idle); ok {
 			st.request.Session = router.Session{Model: p.Model, Backend: p.Backend}
 		}
 	}
@@ -108,13 +101,14 @@ func within(scope, key uint64) uint64 {
 
 // remember notes where the request went.
 func (st *stream) remember() {
-	if st.turn == (Turn{}) {
+	turn := st.request.Turn
+	if turn == (router.Turn{}) {
 		return
 	}
 	model, backend := st.decision.Snapshot.Keys(st.decision.Chain[0])
 	p := affinity.Place{Model: model, Backend: backend, Tokens: st.request.PromptTokens}
-	st.server.config.Affinity.Keep(st.turn.Content, p)
-	if st.turn.Named != 0 {
-		st.server.config.Affinity.Keep(st.turn.Named, p)
+	st.server.config.Affinity.Keep(turn.Content, p)
+	if turn.Named != 0 {
+		st.server.config.Affinity.Keep(turn.Named, p)
 	}
 }

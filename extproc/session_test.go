@@ -86,7 +86,7 @@ type rig struct {
 	best   router.ModelIndex
 	now    time.Duration
 	table  *affinity.Table
-	events []extproc.Turn
+	events []router.Turn
 }
 
 func newRig(t *testing.T, rate float64) *rig {
@@ -96,7 +96,7 @@ func newRig(t *testing.T, rate float64) *rig {
 	router := new(router.Router)
 	router.Swap(affine(t, &r.best, rate))
 	_, r.conn = start(t, extproc.Config{Router: router, Affinity: r.table, Observer: extproc.Observer{
-		Decision: func(e *extproc.Event) { r.events = append(r.events, e.Turn) },
+		Decision: func(e *extproc.Event) { r.events = append(r.events, e.Request.Turn) },
 	}})
 	return r
 }
@@ -266,7 +266,7 @@ func TestTurnIsToldToTheObserver(t *testing.T) {
 	if got := r.events[3]; got.Named == 0 || got.Content != turn.Content {
 		t.Errorf("named: %+v", got)
 	}
-	if got := r.events[4]; got != (extproc.Turn{}) {
+	if got := r.events[4]; got != (router.Turn{}) {
 		t.Errorf("off: %+v", got)
 	}
 }

@@ -44,8 +44,7 @@ type progress struct {
 	begun    bool
 	fallback bool // a fallback cluster asks, not the listener
 	edit     wire.Edit
-	zone     string // data zone of the Envoy; empty: none
-	turn     Turn
+	zone     string    // data zone of the Envoy; empty: none
 	prepared *prepared // nil: there is no policy
 	settled  bool      // Envoy's route has the groups of prepared
 
@@ -383,7 +382,7 @@ func (st *stream) sendParts(parts ...mem.Buffer) error {
 
 func (st *stream) event() *Event {
 	e := &Event{
-		ID: st.id, Fallback: st.fallback, Request: &st.request, Decision: &st.decision, Turn: st.turn,
+		ID: st.id, Fallback: st.fallback, Request: &st.request, Decision: &st.decision,
 		BodyBytes: len(st.bytes()), Elapsed: st.elapsed,
 	}
 	if st.prepared != nil {

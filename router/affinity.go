@@ -16,6 +16,13 @@ type Session struct {
 	CachedTokens int
 }
 
+// Turn is under which keys a request is remembered, for whoever learns later what
+// became of it. The zero Turn is of a request that nothing is remembered of.
+type Turn struct {
+	Content uint64 // by what the conversation says
+	Named   uint64 // by what the client calls it; 0: by nothing
+}
+
 // Key names a model or a backend across snapshots: FNV-1a over the name, and
 // never 0.
 func Key[S ~string | ~[]byte](name S) uint64 {

@@ -28,6 +28,9 @@ type Request struct {
 	// word on what to make of it, AffinityDefault when it gave none.
 	Session  Session
 	Affinity Strategy
+	// Turn names the request in its caller's memory of conversations. The router
+	// makes nothing of it.
+	Turn Turn
 }
 
 // Text is the prompt as the predictor reads it: unescaped UTF-8, each part

@@ -51,6 +51,7 @@ type Record struct {
 	Chain      []Place     `json:"chain,omitempty"`
 
 	model string // catalog name of the served model
+	turn  router.Turn
 }
 
 // Place is a backend and what it serves.
@@ -76,6 +77,8 @@ type Inputs struct {
 	PromptTokensMax int      `json:"prompt_tokens_max"` // safe estimate
 	OutputCap       int      `json:"output_cap,omitempty"`
 	Hash            string   `json:"hash"` // of the conversation's prefix, 16 hex digits
+	Session         *Session `json:"session,omitempty"`
+	Affinity        string   `json:"affinity,omitempty"` // strategy that the client asked for
 	TextBytes       int      `json:"text_bytes"`
 	Turns           int      `json:"turns"`
 	Tools           int      `json:"tools,omitempty"`
@@ -83,6 +86,16 @@ type Inputs struct {
 	BodyBytes       int      `json:"body_bytes"`
 	Text            *Text    `json:"text,omitempty"`
 }
+
+// Session is what was remembered of the conversation; see router.Session.
+type Session struct {
+	Model        string `json:"model"`   // catalog name; empty: the policy no longer has it
+	Backend      string `json:"backend"` // name; empty: as above
+	CachedTokens int    `json:"cached_tokens"`
+}
+
+// Turn names the request in the memory of conversations; zero if it is not there.
+func (r *Record) Turn() router.Turn { return r.turn }
 
 // Text is what the predictor read of a prompt.
 type Text struct {
@@ -101,8 +114,10 @@ type Candidate struct {
 	CostUSD      float64 `json:"cost_usd"`      // expected
 	Net          float64 `json:"net"`           // what the order goes by
 	Doubtful     bool    `json:"doubtful,omitempty"`
-	Eliminated   string  `json:"eliminated,omitempty"` // why
-	Lacks        string  `json:"lacks,omitempty"`      // capabilities
+	Incumbent    bool    `json:"incumbent,omitempty"`     // the conversation was with it
+	CachedTokens int     `json:"cached_tokens,omitempty"` // expected at the cached price
+	Eliminated   string  `json:"eliminated,omitempty"`    // why
+	Lacks        string  `json:"lacks,omitempty"`         // capabilities
 }
 
 // fill adds what p says of the decision.
@@ -115,6 +130,10 @@ func (r *Record) fill(p *decided) {
 	}
 	r.DecisionSeconds, r.Rate = p.elapsed.Seconds(), p.rate
 	r.Inputs = inputsOf(&p.request, p.body)
+	r.turn = p.request.Turn
+	if p.request.Session.Model != 0 && p.snapshot != nil {
+		r.Inputs.Session = sessionOf(p.snapshot, p.request.Session)
+	}
 	if p.deployment != nil {
 		r.Inputs.Only = members(p.snapshot, p.deployment, p.request.Only)
 		r.Inputs.Deaf = members(p.snapshot, p.deployment, p.request.Deaf)
@@ -136,16 +155,35 @@ func inputsOf(req *router.Request, body int) *Inputs {
 	if req.Mode != router.ModeDefault {
 		in.Mode = req.Mode.String()
 	}
+	if req.Affinity != router.AffinityDefault {
+		in.Affinity = req.Affinity.String()
+	}
 	if t := &req.Text; len(t.System)+len(t.User)+len(t.History)+len(t.Tools) > 0 {
 		in.Text = &Text{System: string(t.System), User: string(t.User), History: string(t.History), Tools: string(t.Tools)}
 	}
 	return in
 }
 
+// sessionOf names what the keys of s stand for.
+func sessionOf(s *router.Snapshot, from router.Session) *Session {
+	out := &Session{CachedTokens: from.CachedTokens}
+	for i := range s.Models {
+		if router.Key(s.Models[i].Name) == from.Model {
+			out.Model = s.Models[i].Name
+		}
+	}
+	for i := range s.Backends {
+		if router.Key(s.Backends[i].Name) == from.Backend {
+			out.Backend = s.Backends[i].Name
+		}
+	}
+	return out
+}
+
 func candidateOf(s *router.Snapshot, c *router.Candidate) Candidate {
 	out := Candidate{
 		Model: s.Models[c.Model].Name, Quality: c.Estimate.Quality, Uncertainty: c.Estimate.Uncertainty,
-		OutputTokens: c.Estimate.OutputTokens, CostUSD: c.Cost, Net: c.Net, Doubtful: c.Doubtful,
+		OutputTokens: c.Estimate.OutputTokens, CostUSD: c.Cost, Net: c.Net, Doubtful: c.Doubtful, Incumbent: c.Incumbent, CachedTokens: c.CachedTokens,
 		Eliminated: c.Reason.String(), Lacks: c.Lacks.String(),
 	}
 	return out

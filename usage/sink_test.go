@@ -142,7 +142,9 @@ func TestRecord(t *testing.T) {
 	sink.Policy(s)
 	decide(t, sink, s, "1234567890abcdef", router.Request{
 		PromptTokens: 90, PromptTokensMax: 120, Hash: 7, Mode: router.ModeQuality,
-		Text: router.Text{User: []byte("a secret"), Bytes: 300, Turns: 2},
+		Text:    router.Text{User: []byte("a secret"), Bytes: 300, Turns: 2},
+		Session: router.Session{Model: router.Key("cheap"), Backend: router.Key("c"), CachedTokens: 50}, Affinity: router.AffinitySticky,
+		Turn: router.Turn{Content: 1, Named: 2},
 	})
 	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{entry("1234567890abcdef", "p1", "c", object)})
 	if len(got.all) != 1 {
@@ -174,6 +176,15 @@ func TestRecord(t *testing.T) {
 	if in == nil || in.PromptTokens != 90 || in.PromptTokensMax != 120 || in.Hash != "0000000000000007" || in.TextBytes != 300 ||
 		in.Turns != 2 || in.BodyBytes != 1234 || in.Text != nil || in.Mode != "quality" {
 		t.Errorf("inputs %+v", in)
+	}
+	if want := (usage.Session{Model: "cheap", Backend: "c", CachedTokens: 50}); in.Session == nil || *in.Session != want || in.Affinity != "sticky" {
+		t.Errorf("session %+v, affinity %q", in.Session, in.Affinity)
+	}
+	if want := (router.Turn{Content: 1, Named: 2}); r.Turn() != want {
+		t.Errorf("turn %+v", r.Turn())
+	}
+	if c := r.Candidates[0]; c.Model != "cheap" || !c.Incumbent || c.CachedTokens != 50 {
+		t.Errorf("the conversation's model is %+v", c)
 	}
 	if len(r.Candidates) != 3 || r.Candidates[0].Quality == 0 || r.Candidates[0].CostUSD == 0 || len(r.Chain) != 3 {
 		t.Errorf("candidates %+v, chain %+v", r.Candidates, r.Chain)

@@ -17,9 +17,10 @@ type accounts struct {
 	log     *usage.Log // nil: there is none
 }
 
-func newAccounts(c Config) (*accounts, error) {
+// newAccounts returns accounts that readers are told of, too.
+func newAccounts(c Config, more ...func(*usage.Record)) (*accounts, error) {
 	a := &accounts{ledger: usage.NewLedger(time.Now())}
-	readers := []func(*usage.Record){a.ledger.Add}
+	readers := append(more, a.ledger.Add)
 	if c.DecisionLog.Path != "" {
 		log, err := usage.OpenLog(c.DecisionLog)
 		if err != nil {

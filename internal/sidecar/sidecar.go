@@ -129,7 +129,8 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	}
 
 	s.ads = xds.NewServer(xds.Config{Logger: c.Logger, Grace: c.Grace})
-	if s.usage, err = newAccounts(c); err != nil {
+	conversations := affinity.New(cmp.Or(c.AffinityEntries, affinity.DefaultEntries), nil)
+	if s.usage, err = newAccounts(c, corrector(conversations)); err != nil {
 		return nil, err
 	}
 	s.reload = &reloader{router: s.router, compile: s.compile, stage: s.stage, inForce: s.usage.sink.Policy, log: c.Logger}
@@ -155,7 +156,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		Router: s.router, Logger: c.Logger, Observer: observe(observer, c.Observe),
 		MaxInflightBytes: c.MaxInflightBytes, Hold: true,
 		Services: []func(grpc.ServiceRegistrar){s.usage.service.Register},
-		Affinity: affinity.New(cmp.Or(c.AffinityEntries, affinity.DefaultEntries), nil),
+		Affinity: conversations,
 	})
 	s.adsGRPC = grpc.NewServer(
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),

@@ -1,0 +1,117 @@
+package sidecar
+
+import (
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"wye/affinity"
+	"wye/router"
+	"wye/usage"
+)
+
+// What became of a request decides what is remembered of it.
+func TestCorrector(t *testing.T) {
+	t.Parallel()
+	first := affinity.Place{Model: router.Key("first"), Backend: router.Key("at-first"), Tokens: 10}
+	second := affinity.Place{Model: router.Key("second"), Backend: router.Key("at-second"), Tokens: 2000}
+	none := affinity.Place{}
+	for _, tt := range []struct {
+		name           string
+		status         int
+		served         bool
+		tokens         bool
+		named          uint64
+		content, known affinity.Place
+	}{
+		{"a fallback served", 200, true, true, 8, second, second},
+		{"without a name", 200, true, true, 0, second, first},
+		{"usage is unknown", 200, true, false, 8, affinity.Place{Model: second.Model, Backend: second.Backend, Tokens: 20}, affinity.Place{Model: second.Model, Backend: second.Backend, Tokens: 20}},
+		{"an error", 503, true, false, 8, first, none},
+		{"no attempt", 200, false, false, 8, first, none},
+		{"the client left before the answer", 0, true, false, 8, first, none},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			table := affinity.New(1, nil)
+			table.Keep(7, first)
+			table.Keep(8, first)
+			records := make(chan *usage.Record, 1)
+			sink := usage.NewSink(usage.Config{Readers: []func(*usage.Record){corrector(table), func(r *usage.Record) { records <- r }}})
+			s := correctorSnapshot(t)
+			sink.Policy(s)
+			req := router.Request{Deployment: []byte("d"), PromptTokens: 20, Turn: router.Turn{Content: 7, Named: tt.named}}
+			var d router.Decision
+			if err := s.Route(&req, &d); err != nil {
+				t.Fatal(err)
+			}
+			sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
+			sink.Entries([]*accesslogv3.HTTPAccessLogEntry{servedEntry(tt.status, tt.served, tt.tokens)})
+			<-records
+			for key, want := range map[uint64]affinity.Place{7: tt.content, 8: tt.known} {
+				if got, _ := table.Recall(key, time.Hour); got != want {
+					t.Errorf("key %d has %+v, want %+v", key, got, want)
+				}
+			}
+		})
+	}
+	// A request that is not remembered changes nothing.
+	table := affinity.New(1, nil)
+	table.Keep(0, first)
+	corrector(table)(&usage.Record{Status: 503})
+	if got, _ := table.Recall(0, time.Hour); got != first {
+		t.Errorf("the table has %+v", got)
+	}
+}
+
+// evenScorer finds every model equal.
+type evenScorer struct{}
+
+func (evenScorer) Version() string { return "even" }
+
+func (evenScorer) Score(_ *router.Request, _ router.Mode, models []router.ModelIndex, out []router.Estimate) float64 {
+	for i := range models {
+		out[i] = router.Estimate{Quality: 0.5}
+	}
+	return 0
+}
+
+func correctorSnapshot(t *testing.T) *router.Snapshot {
+	t.Helper()
+	s, err := router.NewSnapshot(router.Config{
+		Hash: "p", Models: []router.Model{{Name: "first"}, {Name: "second"}},
+		Backends: []router.Backend{{Name: "at-first", Model: 0}, {Name: "at-second", Model: 1}},
+		Deployments: []router.Deployment{{
+			Name: "d", Mode: router.ModeQuality, AllowedModes: router.ModeSet(0).With(router.ModeQuality),
+			Subset: []router.ModelIndex{0, 1}, MaxAttempts: 2, Timeout: time.Minute, Scorer: evenScorer{},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// servedEntry is what Envoy reports of the request "id".
+func servedEntry(status int, served, tokens bool) *accesslogv3.HTTPAccessLogEntry {
+	metadata := map[string]*structpb.Struct{"wye": {Fields: map[string]*structpb.Value{
+		"decision": structpb.NewStringValue("id"), "deployment": structpb.NewStringValue("d"), "policy": structpb.NewStringValue("p"),
+	}}}
+	if tokens {
+		metadata["wye.usage"] = &structpb.Struct{Fields: map[string]*structpb.Value{
+			"usage": structpb.NewStringValue(`{"prompt_tokens":2000,"completion_tokens":1}`),
+		}}
+	}
+	e := &accesslogv3.HTTPAccessLogEntry{
+		CommonProperties: &accesslogv3.AccessLogCommon{Metadata: &corev3.Metadata{FilterMetadata: metadata}},
+		Response:         &accesslogv3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(uint32(status))},
+	}
+	if served {
+		e.CommonProperties.CustomTags = map[string]string{"backend": "at-second", "model": "second", "zone": "global"}
+	}
+	return e
+}
