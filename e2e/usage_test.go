@@ -116,6 +116,11 @@ func TestUsageReconciles(t *testing.T) {
 		}
 	}
 	checkDecisionLog(t, logPath, u)
+	replayed := rig.Output(t, "explain", "--policy", s.PolicyPath, "--record", logPath)
+	summary := fmt.Sprintf("%d the same bit for bit, 0 differ, %d not replayed\n", u.Total.Requests-want.refused, want.refused)
+	if !strings.HasSuffix(replayed, summary) {
+		t.Errorf("the replay of the decision log ends with %q, want %q", replayed[max(0, len(replayed)-200):], summary)
+	}
 	t.Logf("%d requests: %+v", u.Total.Requests, u.Total)
 
 	// No part of a response went through Wye: a request is two or three messages,

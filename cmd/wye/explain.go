@@ -20,7 +20,7 @@ import (
 const maxRequestBytes = 256 << 20
 
 func newExplainCommand() *cobra.Command {
-	var policy, mode, deployment string
+	var policy, mode, deployment, record, zone string
 	var session sessionFlags
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -29,9 +29,16 @@ func newExplainCommand() *cobra.Command {
 		Long: `Explain takes a chat completion request as a client would send it, from a file
 or standard input, and shows what the policy decides for it: every candidate with
 its predicted quality and expected cost, every model left out with the reason,
-and the chain of attempts. Nothing is sent anywhere.`,
+and the chain of attempts. Nothing is sent anywhere.
+
+With --record it takes the records of a decision log instead, decides each once
+more under the policy, and says whether every bit of the decision is the same. A
+record without the prompt's text brings the predictor's estimates with it; what
+follows from them is decided anew. It exits with 1 if a decision differs, or if no
+record is of this policy.`,
 		Example: `  echo '{"model":"auto","messages":[{"role":"user","content":"Hi"}]}' | wye explain
-  wye explain --policy policy.yaml --mode cost --json request.json`,
+  wye explain --policy policy.yaml --mode cost --json request.json
+  wye explain --policy policy.yaml --record decisions.log`,
 		Args: usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m := router.ModeDefault
@@ -43,6 +50,22 @@ and the chain of attempts. Nothing is sent anywhere.`,
 			}
 			if session.cached < 0 || session.cached > 0 && session.model == "" {
 				return usageError{errors.New("--cached-tokens must be 0 or more and needs --session-model")}
+			}
+			if record != "" {
+				if len(args) > 0 || mode != "" || deployment != "" || asJSON {
+					return usageError{errors.New("--record stands alone but for --policy and --zone")}
+				}
+				if record == "-" && policy == "-" {
+					return usageError{errors.New("the policy and the records cannot both be standard input")}
+				}
+				s, err := compilePolicy(policy, cmd.InOrStdin())
+				if err != nil {
+					return err
+				}
+				return replayRecords(cmd, record, s, zone)
+			}
+			if zone != "" {
+				return usageError{errors.New("--zone is for --record")}
 			}
 			path := "-"
 			if len(args) > 0 {
@@ -82,6 +105,8 @@ and the chain of attempts. Nothing is sent anywhere.`,
 	cmd.Flags().StringVarP(&deployment, "deployment", "d", "", "`name` of a deployment to use in place of the request's model")
 	cmd.Flags().StringVar(&session.model, "session-model", "", "catalog `name` of the model that the conversation is with")
 	cmd.Flags().IntVar(&session.cached, "cached-tokens", 0, "how many `tokens` of the prompt that model's provider has cached")
+	cmd.Flags().StringVar(&record, "record", "", "decision log whose decisions are made once more, or - for standard input (`file`)")
+	cmd.Flags().StringVar(&zone, "zone", "", "`zone` of the wye serve that wrote the log")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
