@@ -24,7 +24,8 @@ type Record struct {
 
 	Status   int      `json:"status"` // 0: the client left before there was one
 	Details  string   `json:"details,omitempty"`
-	Flags    []string `json:"flags,omitempty"` // Envoy's response flags
+	Flags    []string `json:"flags,omitempty"`  // Envoy's response flags
+	Stream   bool     `json:"stream,omitempty"` // the answer was server-sent events
 	Attempts int      `json:"attempts"`
 	Served   *Place   `json:"served,omitempty"`  // by the last attempt
 	Dropped  string   `json:"dropped,omitempty"` // request fields that the first model does not take

@@ -22,6 +22,7 @@ type Served struct {
 	Status               int    // that the client was sent; 0: nothing was
 	Details              string // Envoy's response code details
 	Flags                []string
+	Stream               bool   // the answer was server-sent events
 	Caller               string // value of the caller header, clipped
 	TraceParent          string
 
@@ -111,6 +112,7 @@ func ServedOf(e *accesslogv3.HTTPAccessLogEntry, callerHeader string) (s Served,
 	if s.Decision == "" {
 		return Served{}, false
 	}
+	s.Stream = strings.HasPrefix(headers["content-type"], "text/event-stream")
 	if callerHeader != "" {
 		s.Caller = clip(e.GetRequest().GetRequestHeaders()[callerHeader], maxCallerBytes)
 	}

@@ -135,7 +135,7 @@ func (s *Sink) Entries(entries []*accesslogv3.HTTPAccessLogEntry) {
 func (s *Sink) record(v *Served) *Record {
 	r := &Record{
 		Time: v.Start, Decision: v.Decision, Deployment: v.Deployment, Mode: v.Mode, Policy: v.Policy,
-		Caller: v.Caller, TraceParent: v.TraceParent, Status: v.Status, Details: v.Details, Flags: v.Flags,
+		Caller: v.Caller, TraceParent: v.TraceParent, Status: v.Status, Details: v.Details, Flags: v.Flags, Stream: v.Stream,
 		Attempts: v.Attempts, Dropped: v.Dropped, Unknown: v.Unknown,
 		FirstSeconds: v.First.Seconds(), TotalSeconds: v.Total.Seconds(),
 	}
@@ -161,6 +161,9 @@ func (s *Sink) record(v *Served) *Record {
 	}
 	return r
 }
+
+// Read adds a reader. It must not be called once entries may come.
+func (s *Sink) Read(reader func(*Record)) { s.readers = append(s.readers, reader) }
 
 // Counts is what a Sink counts.
 type Counts struct {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"wye/extproc"
+	"wye/internal/telemetry"
 	"wye/usage"
 	"wye/wire"
 )
@@ -32,6 +33,15 @@ func newAccounts(c Config, more ...func(*usage.Record)) (*accounts, error) {
 	a.sink = usage.NewSink(usage.Config{Readers: readers, KeepText: c.LogPrompts})
 	a.service = usage.NewService(a.sink)
 	return a, nil
+}
+
+// measure adds what requests come to to the metrics.
+func (a *accounts) measure(m *telemetry.Metrics) {
+	src := telemetry.UsageSources{Sink: a.sink.Counts}
+	if a.log != nil {
+		src.Log = a.log.Counts
+	}
+	a.sink.Read(m.NewUsage(src).Add)
 }
 
 // observe adds the sink to what observes decisions.

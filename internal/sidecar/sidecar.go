@@ -151,6 +151,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		},
 		XDS: s.ads.Counters,
 	})
+	s.usage.measure(metrics)
 	observer := s.usage.observe(metrics.Observer())
 	s.extproc = extproc.New(extproc.Config{
 		Router: s.router, Logger: c.Logger, Observer: observe(observer, c.Observe),
