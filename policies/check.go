@@ -172,7 +172,7 @@ func (c *checker) checkBackends() {
 			names[b.GetName()] = path
 		}
 		zone := zoneOf(b.GetZone())
-		place := fmt.Sprintf("%q %q %q %q %q", b.GetModel(), b.GetAddress(), zone, b.GetPathPrefix(), b.GetSendAs())
+		place := fmt.Sprintf("%v %q %q %q %q %q", b.GetProtocol(), b.GetModel(), b.GetAddress(), zone, b.GetPathPrefix(), b.GetSendAs())
 		if other, ok := places[place]; ok {
 			c.warnf(path, "the same model at the same address and in the same zone as %s", other)
 		} else {

@@ -119,6 +119,18 @@ func compileBackend(b *policyv1.Backend, model router.ModelIndex) router.Backend
 		Weight:     b.GetWeight(),
 		PathPrefix: b.GetPathPrefix(),
 	}
+	apis := b.GetApis()
+	if len(apis) == 0 && b.GetProtocol() != policyv1.Protocol_openai {
+		apis = defaultAPIs[b.GetProtocol()]
+	}
+	for _, a := range apis {
+		// The schema's names are the router's.
+		api, ok := router.ParseAPI(a.String())
+		if !ok {
+			panic(fmt.Sprintf("API %v passed the schema's rules", a))
+		}
+		out.APIs = out.APIs.With(api)
+	}
 	if t := b.GetTls(); t != nil {
 		out.TLS = &router.TLS{ServerName: t.GetServerName(), CAFile: t.GetCaFile()}
 	}
@@ -129,10 +141,13 @@ func compileBackend(b *policyv1.Backend, model router.ModelIndex) router.Backend
 }
 
 func compileProtocol(p policyv1.Protocol) router.Protocol {
-	if p != policyv1.Protocol_openai {
-		panic(fmt.Sprintf("protocol %v passed the schema's rules", p))
+	switch p {
+	case policyv1.Protocol_openai:
+		return router.ProtocolOpenAI
+	case policyv1.Protocol_anthropic:
+		return router.ProtocolAnthropic
 	}
-	return router.ProtocolOpenAI
+	panic(fmt.Sprintf("protocol %v passed the schema's rules", p))
 }
 
 // redirect applies WithBackendAddress to b.

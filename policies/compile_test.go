@@ -29,6 +29,11 @@ func summary(s *router.Snapshot) string {
 		fmt.Fprintf(&b, "\nbackend %s\n", backend.Name)
 		fmt.Fprintf(&b, "  %s of %s in %s, weight %d\n", s.Models[backend.Model].Name, backend.SendAs, backend.Zone, backend.Weight)
 		fmt.Fprintf(&b, "  %v://%s%s\n", backend.Protocol, backend.Address, backend.PathPrefix)
+		for _, a := range router.AllAPIs {
+			if backend.Serves(a) {
+				fmt.Fprintf(&b, "  serves %v\n", a)
+			}
+		}
 		if backend.TLS != nil {
 			fmt.Fprintf(&b, "  tls %+v\n", *backend.TLS)
 		}
@@ -177,6 +182,7 @@ func TestCredentials(t *testing.T) {
 	t.Parallel()
 	want := []policies.Credential{
 		{File: "/run/secrets/house", Backends: []string{"house-local"}},
+		{Env: "HOUSE_KEY", Backends: []string{"house-claude"}},
 		{Env: "OPENAI_API_KEY", Backends: []string{"openai"}},
 		{Env: "BARE_KEY", Backends: []string{"bare", "bare-too"}},
 	}

@@ -94,6 +94,12 @@ func effectiveModel(m *policyv1.Model) *policyv1.Model {
 	return e
 }
 
+// defaultAPIs are the APIs of a backend that states none.
+var defaultAPIs = map[policyv1.Protocol][]policyv1.Api{
+	policyv1.Protocol_openai:    {policyv1.Api_chat_completions},
+	policyv1.Protocol_anthropic: {policyv1.Api_messages, policyv1.Api_count_tokens},
+}
+
 func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 	e := proto.CloneOf(b)
 	if e.GetZone() == "" {
@@ -105,9 +111,16 @@ func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 	if e.SendAs == nil {
 		e.SendAs = new(e.GetModel())
 	}
+	slices.Sort(e.Apis)
+	if slices.Equal(e.GetApis(), defaultAPIs[e.GetProtocol()]) {
+		e.Apis = nil
+	}
 	if cred := e.Credential; cred != nil {
 		if cred.GetHeader() == "" {
 			cred.Header = "Authorization"
+			if e.GetProtocol() == policyv1.Protocol_anthropic {
+				cred.Header = "X-Api-Key"
+			}
 		}
 		cred.Header = textproto.CanonicalMIMEHeaderKey(cred.GetHeader())
 		if cred.Prefix == nil {

@@ -75,9 +75,11 @@ type Backend struct {
 	SendAs   string
 	Address  string // host:port; host is an IP address or a DNS name
 	Protocol Protocol
-	Zone     string
-	Weight   uint32 // share of the model's first attempts among its backends
-	TLS      *TLS   // nil: plain text
+	// APIs in which the backend can be asked; none stands for chat completions.
+	APIs   APIs
+	Zone   string
+	Weight uint32 // share of the model's first attempts among its backends
+	TLS    *TLS   // nil: plain text
 	// PathPrefix is put before the client's path, e.g. /openai.
 	PathPrefix string
 	Credential *Credential // nil: the client's own Authorization passes
@@ -92,6 +94,9 @@ type Backend struct {
 func (b *Backend) contentHash(m *Model) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q %q %d %q %q", b.Name, m.Name, m.ServedAs, b.SendAs, b.Protocol, b.Zone, b.PathPrefix)
+	if b.APIs != 0 {
+		fmt.Fprintf(h, " apis %d ", b.APIs)
+	}
 	fmt.Fprintf(h, "%q %q %q", b.Address, m.Parameters.Drop, m.Parameters.MaxTokensField)
 	if b.TLS != nil {
 		fmt.Fprintf(h, " tls %q %q", b.TLS.ServerName, b.TLS.CAFile)
@@ -102,16 +107,22 @@ func (b *Backend) contentHash(m *Model) string {
 	return hex.EncodeToString(h.Sum(nil)[:4])
 }
 
-// Protocol is the API a backend speaks.
+// Protocol is whose APIs a backend speaks.
 type Protocol uint8
 
 // The protocols.
 const (
 	ProtocolOpenAI Protocol = iota
+	ProtocolAnthropic
 )
 
 // String returns the protocol as policies spell it.
-func (p Protocol) String() string { return "openai" }
+func (p Protocol) String() string {
+	if p == ProtocolAnthropic {
+		return "anthropic"
+	}
+	return "openai"
+}
 
 // TLS is how to reach a backend over TLS.
 type TLS struct {

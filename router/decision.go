@@ -14,6 +14,7 @@ const (
 	ReasonNone Reason = iota
 	ReasonUnwanted
 	ReasonZone
+	ReasonProtocol
 	ReasonCapability
 	ReasonParameter
 	ReasonContext
@@ -30,6 +31,8 @@ func (r Reason) String() string {
 		return "not among the models that the request allows"
 	case ReasonZone:
 		return "no backend in the zone"
+	case ReasonProtocol:
+		return "no backend that speaks the client's API"
 	case ReasonCapability:
 		return "lacks a capability"
 	case ReasonParameter:
@@ -138,7 +141,7 @@ func (d *Decision) noCandidate(req *Request) *Error {
 			largest = max(largest, m.promptLimit(req.OutputCap))
 		case ReasonOutputCap, ReasonCost:
 			otherwise = true
-		case ReasonNone, ReasonUnwanted, ReasonZone, ReasonCapability, ReasonParameter:
+		case ReasonNone, ReasonUnwanted, ReasonZone, ReasonProtocol, ReasonCapability, ReasonParameter:
 			// Nothing about the request's size would let this model serve it.
 		}
 		if i > 0 {

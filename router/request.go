@@ -4,6 +4,7 @@ package router
 // bytes. It is valid only during the call; nothing may keep a view.
 type Request struct {
 	Deployment []byte // the client's model field
+	API        API    // in which the client speaks
 	Mode       Mode   // override; ModeDefault when the client gave none
 	// Only are the models of the deployment's subset that the client wants;
 	// empty: all.

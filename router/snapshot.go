@@ -65,6 +65,8 @@ type Deployment struct {
 
 	// backends[i] are the in-zone backends of Subset[i], fixed at compile time.
 	backends [][]BackendIndex
+	// serving has, for each API, those of backends that serve its clients.
+	serving [apiCount][][]BackendIndex
 }
 
 // ZoneGlobal is the zone of a deployment that may use every backend.
@@ -180,6 +182,7 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 				}
 			}
 		}
+		d.narrow(s.Backends)
 	}
 	errs = append(errs, s.name(c.Default)...)
 	if len(errs) > 0 {

@@ -30,7 +30,7 @@ type Facts struct {
 	ModelStart, ModelEnd int
 
 	Stream     bool
-	OutputCap  int // max_completion_tokens, else max_tokens, else 0
+	OutputCap  int // max_completion_tokens, else max_tokens, else 0; max_output_tokens of Responses
 	HasImages  bool
 	HasPDF     bool
 	HasTools   bool
@@ -59,6 +59,9 @@ type Facts struct {
 	SessionStrategy Strategy
 
 	turn turn
+	// Stateful names the field by which a Responses request refers to what its
+	// provider alone knows, such as previous_response_id; empty: none.
+	Stateful string
 
 	fields []field    // top-level, in the body's order
 	texts  []str      // of the message being read

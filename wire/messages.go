@@ -304,7 +304,7 @@ func (r *reader) tool() bool {
 			ok = r.tool()
 		case "name", "description":
 			ok = r.toolText()
-		case "parameters", "format":
+		case "parameters", "format", "input_schema":
 			ok = r.counted()
 		default:
 			ok = r.skip()

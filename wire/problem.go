@@ -69,3 +69,41 @@ func appendStringOrNull(dst []byte, s string) []byte {
 	}
 	return appendString(dst, s)
 }
+
+// AppendErrorAs appends p as an error body of the API of shape s.
+func AppendErrorAs(dst []byte, s Shape, p *Problem) []byte {
+	switch s {
+	case ShapeMessages, ShapeCountTokens:
+		dst = append(dst, `{"type":"error","error":{"type":`...)
+		dst = appendString(dst, anthropicType(p.Status))
+		dst = append(dst, `,"message":`...)
+		dst = appendString(dst, p.Message)
+		return append(dst, `}}`...)
+	case ShapeChat, ShapeResponses:
+	}
+	return AppendError(dst, p)
+}
+
+// anthropicType is the error type that Anthropic's API has for a status.
+func anthropicType(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusForbidden:
+		return "permission_error"
+	case http.StatusNotFound:
+		return "not_found_error"
+	case http.StatusRequestEntityTooLarge:
+		return "request_too_large"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case http.StatusServiceUnavailable, 529:
+		return "overloaded_error"
+	case http.StatusGatewayTimeout:
+		return "timeout_error"
+	}
+	if status >= http.StatusInternalServerError {
+		return "api_error"
+	}
+	return TypeInvalidRequest
+}

@@ -21,10 +21,13 @@ func Scan(body []byte, f *Facts) *Problem { return ScanFor(nil, body, f) }
 // ScanFor is Scan for a request that names its model elsewhere, such as in its
 // path: the body's own model field is optional and means nothing, but must be in
 // order. A nil model is the body's.
-func ScanFor(model, body []byte, f *Facts) *Problem {
+func ScanFor(model, body []byte, f *Facts) *Problem { return ScanShape(ShapeChat, model, body, f) }
+
+// ScanShape is ScanFor for a request of any shape.
+func ScanShape(s Shape, model, body []byte, f *Facts) *Problem {
 	f.reset()
 	f.initTexts()
-	r := reader{scanner: scanner{body: body}, f: f, named: model != nil}
+	r := reader{scanner: scanner{body: body}, f: f, shape: s, named: model != nil}
 	if !r.request() {
 		return r.problem
 	}
@@ -35,7 +38,7 @@ func ScanFor(model, body []byte, f *Facts) *Problem {
 	return nil
 }
 
-// reader scans a chat completions request.
+// reader scans a request.
 type reader struct {
 	scanner
 	f       *Facts
@@ -45,6 +48,7 @@ type reader struct {
 
 	fieldsOnly bool // read nothing below the top level
 	named      bool // the body need not name a model
+	shape      Shape
 }
 
 // known is a set of the top-level fields that Scan reads.
@@ -73,8 +77,8 @@ var knownNames = [...]string{
 }
 
 // lookUp returns the field that name spells, 0 when Scan does not read it.
-func lookUp(name []byte) known {
-	for i, n := range knownNames {
+func (s Shape) lookUp(name []byte) known {
+	for i, n := range s.names() {
 		if string(name) == n {
 			return 1 << i
 		}
@@ -84,8 +88,8 @@ func lookUp(name []byte) known {
 
 // resembles returns the known field that another decoder would take name for:
 // one that ignores case, such as encoding/json, or that ends strings at a zero.
-func resembles(name []byte) string {
-	for _, n := range knownNames {
+func (s Shape) resembles(name []byte) string {
+	for _, n := range s.names() {
 		if len(name) >= len(n) && foldEqual(name, n) {
 			return n
 		}
@@ -137,7 +141,7 @@ func (r *reader) request() bool {
 		if !ok {
 			return false
 		}
-		if !r.value(lookUp(r.f.fields[at].name)) {
+		if !r.value(r.shape.lookUp(r.f.fields[at].name)) {
 			return false
 		}
 		r.f.fields[at].end = r.pos
@@ -148,8 +152,11 @@ func (r *reader) request() bool {
 	switch {
 	case r.seen&fieldModel == 0 && !r.named:
 		return r.fail(invalid(CodeMissing, "model", "the request must name a model"))
-	case r.seen&fieldMessages == 0 && !r.fieldsOnly:
-		return r.fail(invalid(CodeMissing, "messages", "the request must have messages"))
+	case r.fieldsOnly:
+		return true
+	}
+	if missing := r.shape.missing(r.seen); missing != "" {
+		return r.fail(invalid(CodeMissing, missing, "the request must have "+missing))
 	}
 	return true
 }
@@ -170,8 +177,8 @@ func (r *reader) declare(k str) (int, bool) {
 			return 0, r.fail(invalid(CodeDuplicate, printable(name), "the request has a top-level field twice: "+printable(name)))
 		}
 	}
-	if lookUp(name) == 0 {
-		if n := resembles(name); n != "" {
+	if r.shape.lookUp(name) == 0 {
+		if n := r.shape.resembles(name); n != "" {
 			return 0, r.fail(invalid(CodeInvalidValue, printable(name), "unknown field "+printable(name)+"; did you mean "+n+"?"))
 		}
 	}
@@ -201,6 +208,13 @@ func (r *reader) value(is known) bool {
 	f := r.f
 	if r.fieldsOnly && is != fieldModel {
 		return r.skip()
+	}
+	switch r.shape {
+	case ShapeMessages, ShapeCountTokens:
+		return r.messagesValue(is)
+	case ShapeResponses:
+		return r.responsesValue(is)
+	case ShapeChat:
 	}
 	switch is {
 	case fieldModel:

@@ -98,21 +98,26 @@ func (Capability) EnumDescriptor() ([]byte, []int) {
 	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{0}
 }
 
-// Protocol is the API that a backend speaks.
+// Protocol is whose APIs a backend speaks.
 type Protocol int32
 
 const (
-	// OpenAI's chat completions.
+	// OpenAI's. Default apis: chat_completions.
 	Protocol_openai Protocol = 0
+	// Anthropic's. Default apis: messages and count_tokens; a credential goes into
+	// x-api-key.
+	Protocol_anthropic Protocol = 1
 )
 
 // Enum value maps for Protocol.
 var (
 	Protocol_name = map[int32]string{
 		0: "openai",
+		1: "anthropic",
 	}
 	Protocol_value = map[string]int32{
-		"openai": 0,
+		"openai":    0,
+		"anthropic": 1,
 	}
 )
 
@@ -141,6 +146,66 @@ func (x Protocol) Number() protoreflect.EnumNumber {
 // Deprecated: Use Protocol.Descriptor instead.
 func (Protocol) EnumDescriptor() ([]byte, []int) {
 	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{1}
+}
+
+// Api is a shape of requests and responses.
+type Api int32
+
+const (
+	Api_API_UNSPECIFIED Api = 0
+	// OpenAI's POST /v1/chat/completions.
+	Api_chat_completions Api = 1
+	// Anthropic's POST /v1/messages.
+	Api_messages Api = 2
+	// Anthropic's POST /v1/messages/count_tokens.
+	Api_count_tokens Api = 3
+	// OpenAI's POST /v1/responses.
+	Api_responses Api = 4
+)
+
+// Enum value maps for Api.
+var (
+	Api_name = map[int32]string{
+		0: "API_UNSPECIFIED",
+		1: "chat_completions",
+		2: "messages",
+		3: "count_tokens",
+		4: "responses",
+	}
+	Api_value = map[string]int32{
+		"API_UNSPECIFIED":  0,
+		"chat_completions": 1,
+		"messages":         2,
+		"count_tokens":     3,
+		"responses":        4,
+	}
+)
+
+func (x Api) Enum() *Api {
+	p := new(Api)
+	*p = x
+	return p
+}
+
+func (x Api) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Api) Descriptor() protoreflect.EnumDescriptor {
+	return file_wye_policy_v1_policy_proto_enumTypes[2].Descriptor()
+}
+
+func (Api) Type() protoreflect.EnumType {
+	return &file_wye_policy_v1_policy_proto_enumTypes[2]
+}
+
+func (x Api) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Api.Descriptor instead.
+func (Api) EnumDescriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{2}
 }
 
 // Mode is how predicted quality is traded for expected cost.
@@ -183,11 +248,11 @@ func (x Mode) String() string {
 }
 
 func (Mode) Descriptor() protoreflect.EnumDescriptor {
-	return file_wye_policy_v1_policy_proto_enumTypes[2].Descriptor()
+	return file_wye_policy_v1_policy_proto_enumTypes[3].Descriptor()
 }
 
 func (Mode) Type() protoreflect.EnumType {
-	return &file_wye_policy_v1_policy_proto_enumTypes[2]
+	return &file_wye_policy_v1_policy_proto_enumTypes[3]
 }
 
 func (x Mode) Number() protoreflect.EnumNumber {
@@ -196,7 +261,7 @@ func (x Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Mode.Descriptor instead.
 func (Mode) EnumDescriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{2}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{3}
 }
 
 type Affinity_Strategy int32
@@ -239,11 +304,11 @@ func (x Affinity_Strategy) String() string {
 }
 
 func (Affinity_Strategy) Descriptor() protoreflect.EnumDescriptor {
-	return file_wye_policy_v1_policy_proto_enumTypes[3].Descriptor()
+	return file_wye_policy_v1_policy_proto_enumTypes[4].Descriptor()
 }
 
 func (Affinity_Strategy) Type() protoreflect.EnumType {
-	return &file_wye_policy_v1_policy_proto_enumTypes[3]
+	return &file_wye_policy_v1_policy_proto_enumTypes[4]
 }
 
 func (x Affinity_Strategy) Number() protoreflect.EnumNumber {
@@ -855,7 +920,9 @@ type Backend struct {
 	// Value of the model field that this place expects. Default: the model's name.
 	SendAs *string `protobuf:"bytes,9,opt,name=send_as,json=sendAs,proto3,oneof" json:"send_as,omitempty"`
 	// Put before the client's path, e.g. /openai.
-	PathPrefix    string `protobuf:"bytes,10,opt,name=path_prefix,json=pathPrefix,proto3" json:"path_prefix,omitempty"`
+	PathPrefix string `protobuf:"bytes,10,opt,name=path_prefix,json=pathPrefix,proto3" json:"path_prefix,omitempty"`
+	// APIs in which this place can be asked. Default: those of its protocol.
+	Apis          []Api `protobuf:"varint,15,rep,packed,name=apis,proto3,enum=wye.policy.v1.Api" json:"apis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -958,6 +1025,13 @@ func (x *Backend) GetPathPrefix() string {
 		return x.PathPrefix
 	}
 	return ""
+}
+
+func (x *Backend) GetApis() []Api {
+	if x != nil {
+		return x.Apis
+	}
+	return nil
 }
 
 // Tls is how to reach a backend over TLS. An empty message means TLS with the
@@ -1704,7 +1778,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"_reasoningB\x13\n" +
 	"\x11_calibration_fileB\x0e\n" +
-	"\f_calibration\"\xfa\a\n" +
+	"\f_calibration\"\xb5\b\n" +
 	"\aBackend\x12\xc1\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\xac\x01\xbaH\xa8\x01\xba\x01\xa4\x01\n" +
 	"\fbackend.name\x12\\must be 1 to 63 lower-case letters, digits or . _ - and start and end with a letter or digit\x1a6this.matches('^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$')R\x04name\x12\x1d\n" +
@@ -1723,7 +1797,8 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\vpath_prefix\x18\n" +
 	" \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n" +
 	"\x13backend.path_prefix\x128must be a path such as /openai, without a trailing slash\x1a;size(this) <= 256 && this.matches('^(/[A-Za-z0-9._~-]+)*$')R\n" +
-	"pathPrefixB\t\n" +
+	"pathPrefix\x129\n" +
+	"\x04apis\x18\x0f \x03(\x0e2\x12.wye.policy.v1.ApiB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04apisB\t\n" +
 	"\a_weightB\n" +
 	"\n" +
 	"\b_send_as\"\x98\x01\n" +
@@ -1810,10 +1885,17 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\vjson_schema\x10\x04\x12\a\n" +
 	"\x03pdf\x10\x05\x12\t\n" +
 	"\x05audio\x10\x06\x12\b\n" +
-	"\x04none\x10\a*\x16\n" +
+	"\x04none\x10\a*%\n" +
 	"\bProtocol\x12\n" +
 	"\n" +
-	"\x06openai\x10\x00*A\n" +
+	"\x06openai\x10\x00\x12\r\n" +
+	"\tanthropic\x10\x01*_\n" +
+	"\x03Api\x12\x13\n" +
+	"\x0fAPI_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10chat_completions\x10\x01\x12\f\n" +
+	"\bmessages\x10\x02\x12\x10\n" +
+	"\fcount_tokens\x10\x03\x12\r\n" +
+	"\tresponses\x10\x04*A\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aquality\x10\x01\x12\f\n" +
@@ -1832,67 +1914,69 @@ func file_wye_policy_v1_policy_proto_rawDescGZIP() []byte {
 	return file_wye_policy_v1_policy_proto_rawDescData
 }
 
-var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(Capability)(0),             // 0: wye.policy.v1.Capability
 	(Protocol)(0),               // 1: wye.policy.v1.Protocol
-	(Mode)(0),                   // 2: wye.policy.v1.Mode
-	(Affinity_Strategy)(0),      // 3: wye.policy.v1.Affinity.Strategy
-	(*Policy)(nil),              // 4: wye.policy.v1.Policy
-	(*Catalog)(nil),             // 5: wye.policy.v1.Catalog
-	(*Model)(nil),               // 6: wye.policy.v1.Model
-	(*Price)(nil),               // 7: wye.policy.v1.Price
-	(*LongContextPrice)(nil),    // 8: wye.policy.v1.LongContextPrice
-	(*Parameters)(nil),          // 9: wye.policy.v1.Parameters
-	(*Ability)(nil),             // 10: wye.policy.v1.Ability
-	(*Backend)(nil),             // 11: wye.policy.v1.Backend
-	(*Tls)(nil),                 // 12: wye.policy.v1.Tls
-	(*Credential)(nil),          // 13: wye.policy.v1.Credential
-	(*Deployment)(nil),          // 14: wye.policy.v1.Deployment
-	(*AllowedModes)(nil),        // 15: wye.policy.v1.AllowedModes
-	(*Limits)(nil),              // 16: wye.policy.v1.Limits
-	(*Bands)(nil),               // 17: wye.policy.v1.Bands
-	(*Usage)(nil),               // 18: wye.policy.v1.Usage
-	(*Affinity)(nil),            // 19: wye.policy.v1.Affinity
-	(*Defaults)(nil),            // 20: wye.policy.v1.Defaults
-	nil,                         // 21: wye.policy.v1.Ability.SkillsEntry
-	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
+	(Api)(0),                    // 2: wye.policy.v1.Api
+	(Mode)(0),                   // 3: wye.policy.v1.Mode
+	(Affinity_Strategy)(0),      // 4: wye.policy.v1.Affinity.Strategy
+	(*Policy)(nil),              // 5: wye.policy.v1.Policy
+	(*Catalog)(nil),             // 6: wye.policy.v1.Catalog
+	(*Model)(nil),               // 7: wye.policy.v1.Model
+	(*Price)(nil),               // 8: wye.policy.v1.Price
+	(*LongContextPrice)(nil),    // 9: wye.policy.v1.LongContextPrice
+	(*Parameters)(nil),          // 10: wye.policy.v1.Parameters
+	(*Ability)(nil),             // 11: wye.policy.v1.Ability
+	(*Backend)(nil),             // 12: wye.policy.v1.Backend
+	(*Tls)(nil),                 // 13: wye.policy.v1.Tls
+	(*Credential)(nil),          // 14: wye.policy.v1.Credential
+	(*Deployment)(nil),          // 15: wye.policy.v1.Deployment
+	(*AllowedModes)(nil),        // 16: wye.policy.v1.AllowedModes
+	(*Limits)(nil),              // 17: wye.policy.v1.Limits
+	(*Bands)(nil),               // 18: wye.policy.v1.Bands
+	(*Usage)(nil),               // 19: wye.policy.v1.Usage
+	(*Affinity)(nil),            // 20: wye.policy.v1.Affinity
+	(*Defaults)(nil),            // 21: wye.policy.v1.Defaults
+	nil,                         // 22: wye.policy.v1.Ability.SkillsEntry
+	(*durationpb.Duration)(nil), // 23: google.protobuf.Duration
 }
 var file_wye_policy_v1_policy_proto_depIdxs = []int32{
-	6,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
-	11, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
-	14, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
-	20, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
-	18, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
-	6,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
-	7,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
+	7,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
+	12, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
+	15, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
+	21, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
+	19, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
+	7,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
+	8,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
 	0,  // 7: wye.policy.v1.Model.capabilities:type_name -> wye.policy.v1.Capability
-	9,  // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
-	10, // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
-	8,  // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
-	21, // 11: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
+	10, // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
+	11, // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
+	9,  // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
+	22, // 11: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
 	1,  // 12: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
-	12, // 13: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
-	13, // 14: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
-	2,  // 15: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
-	15, // 16: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
-	16, // 17: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
-	17, // 18: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
-	19, // 19: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
-	2,  // 20: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
-	22, // 21: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
-	22, // 22: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
-	3,  // 23: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
-	22, // 24: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
-	16, // 25: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
-	17, // 26: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
-	19, // 27: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	13, // 13: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
+	14, // 14: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
+	2,  // 15: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
+	3,  // 16: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
+	16, // 17: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
+	17, // 18: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
+	18, // 19: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
+	20, // 20: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
+	3,  // 21: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
+	23, // 22: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
+	23, // 23: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
+	4,  // 24: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
+	23, // 25: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
+	17, // 26: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
+	18, // 27: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
+	20, // 28: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_wye_policy_v1_policy_proto_init() }
@@ -1919,7 +2003,7 @@ func file_wye_policy_v1_policy_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wye_policy_v1_policy_proto_rawDesc), len(file_wye_policy_v1_policy_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,

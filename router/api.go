@@ -1,0 +1,88 @@
+package router
+
+import "strconv"
+
+// API is a shape of requests and responses: what a client speaks, and what a
+// backend is asked in.
+type API uint8
+
+// The APIs. The zero API is OpenAI's chat completions.
+const (
+	APIChat        API = iota
+	APIMessages        // Anthropic's Messages
+	APICountTokens     // Anthropic's count of a Messages request's tokens
+	APIResponses       // OpenAI's Responses
+	apiCount
+)
+
+// AllAPIs lists every API, in the order of their values.
+var AllAPIs = [apiCount]API{APIChat, APIMessages, APICountTokens, APIResponses}
+
+var apiNames = [apiCount]string{"chat_completions", "messages", "count_tokens", "responses"}
+
+// String is the API as policies spell it.
+func (a API) String() string {
+	if a < apiCount {
+		return apiNames[a]
+	}
+	return "api(" + strconv.Itoa(int(a)) + ")"
+}
+
+// ParseAPI is the inverse of String.
+func ParseAPI(name string) (a API, ok bool) {
+	for i, n := range apiNames {
+		if n == name {
+			return API(i), true
+		}
+	}
+	return 0, false
+}
+
+// APIs is a set of APIs.
+type APIs uint8
+
+// Has reports whether a is in the set.
+func (s APIs) Has(a API) bool { return s&(1<<a) != 0 }
+
+// With returns the set with a added.
+func (s APIs) With(a API) APIs { return s | 1<<a }
+
+// speaks is the set of the APIs in which b can be asked: what it says, or the
+// chat completions of a backend that says nothing.
+func (b *Backend) speaks() APIs {
+	if b.APIs == 0 {
+		return APIs(0).With(APIChat)
+	}
+	return b.APIs
+}
+
+// Serves reports whether a client of API a can be served by b.
+func (b *Backend) Serves(a API) bool { return b.speaks().Has(a) }
+
+// Serves reports whether any backend serves clients of API a.
+func (s *Snapshot) Serves(a API) bool {
+	for i := range s.Backends {
+		if s.Backends[i].Serves(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Serving returns the backends that may serve d's i-th subset model to clients
+// of API a, in the policy's order. The caller must not change them.
+func (d *Deployment) Serving(a API, i int) []BackendIndex { return d.serving[a][i] }
+
+// narrow fills d.serving from d.backends.
+func (d *Deployment) narrow(all []Backend) {
+	for _, a := range AllAPIs {
+		d.serving[a] = make([][]BackendIndex, len(d.backends))
+		for i, backends := range d.backends {
+			for _, k := range backends {
+				if all[k].Serves(a) {
+					d.serving[a][i] = append(d.serving[a][i], k)
+				}
+			}
+		}
+	}
+}
