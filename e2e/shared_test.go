@@ -51,6 +51,8 @@ func TestWye(t *testing.T) {
 			"ExpectContinue":           testExpectContinue,
 			"HTTP2":                    testHTTP2,
 			"ModelList":                testModelList,
+			"Messages":                 testMessages,
+			"Responses":                testResponses,
 			"PythonSDK":                testPythonSDK,
 			"GoSDK":                    testGoSDK,
 		} {

@@ -16,6 +16,7 @@ type requestFacts struct {
 	mode          router.Mode // ModeDefault: no override
 	coding        coding
 	contentLength int
+	api           router.API
 	// deployment is the one that the path names, nil when the body does.
 	deployment []byte
 	// repath is set when the path is not the one that providers know.

@@ -5,13 +5,14 @@ import (
 	"net/http"
 	"net/url"
 
+	"wye/envoy"
 	"wye/wire"
 )
 
-// requestPath is the path that is routed, and the one under which a provider is
-// asked. Envoy's routes ask Wye about no others than this and Azure's; this is
+// requestPath is the path of chat completions, and the one under which a provider
+// is asked for them. Envoy's routes ask Wye about no others than this and Azure's; this is
 // the second lock.
-const requestPath = "/v1/chat/completions"
+const requestPath = envoy.PathChatCompletions
 
 // The paths of clients that are made for Azure OpenAI: its newer API, whose body
 // names the deployment, and the older one, whose path does, between these two.
@@ -27,6 +28,10 @@ const (
 func (f *requestFacts) takePath(path []byte) *wire.Problem {
 	path, _, _ = bytes.Cut(path, []byte("?"))
 	if string(path) == requestPath {
+		return nil
+	}
+	if a, ok := apiOf(path); ok {
+		f.api = a
 		return nil
 	}
 	f.repath = true

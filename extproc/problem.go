@@ -18,6 +18,7 @@ const (
 	codeInvalidMode     = "invalid_mode"
 	codeInvalidSession  = "invalid_session"
 	codeContextLength   = "context_length_exceeded"
+	codeNotPinned       = "previous_response_not_pinned"
 	codeNoCandidate     = "no_candidate"
 	codeTooLarge        = "request_too_large"
 	codeMediaType       = "unsupported_media_type"

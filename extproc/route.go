@@ -20,7 +20,7 @@ func (st *stream) decide(now time.Time) *wire.Problem {
 		return p
 	}
 	body := st.bytes()
-	if p := wire.ScanFor(st.facts.deployment, body, &st.scan); p != nil {
+	if p := wire.ScanShape(ShapeOf(st.facts.api), st.facts.deployment, body, &st.scan); p != nil {
 		return p
 	}
 	// The policy may have changed while the body arrived, and what the old one
@@ -35,6 +35,7 @@ func (st *stream) decide(now time.Time) *wire.Problem {
 		}
 	}
 	RequestOf(&st.scan, &st.request)
+	st.request.API = st.facts.api
 	st.request.Mode = st.facts.mode
 	if p := Restrict(&st.request, snapshot, &st.scan, body); p != nil {
 		return p
@@ -48,6 +49,9 @@ func (st *stream) decide(now time.Time) *wire.Problem {
 			p.Param = paramMode
 		}
 		return p
+	}
+	if st.scan.Stateful != "" && st.decision.Places() > 1 {
+		return errStateful(st.scan.Stateful, &st.decision)
 	}
 	st.remember()
 	return nil
@@ -117,6 +121,9 @@ func (st *stream) rewrite() *[]byte {
 	st.edit = wire.Edit{
 		Model: backend.SendAs, Drop: model.Parameters.Drop, MaxTokensField: model.Parameters.MaxTokensField,
 	}
+	if st.facts.api != router.APIChat {
+		st.edit.MaxTokensField = "" // other APIs have one name
+	}
 	*out = wire.AppendRewrite((*out)[:0], st.bytes(), &st.scan, st.edit)
 	st.dropped = wire.AppendDropped(st.dropped[:0], &st.scan, st.edit)
 	return out
@@ -182,10 +189,10 @@ func appendContentLength(dst []byte, n int) []byte {
 	return appendSetHeader(dst, "content-length", strconv.AppendInt(digits[:0], int64(n), 10))
 }
 
-// sendImmediate ends the request with p. st adds what is known of it; nil when
-// nothing is, or nothing may be read.
-func (s *Server) sendImmediate(ss grpc.ServerStream, p *wire.Problem, st *stream) error {
-	body := wire.AppendError(nil, p)
+// sendImmediate ends the request with p, in the shape of st's client. known: it
+// may read what else is known of st, and says it.
+func (s *Server) sendImmediate(ss grpc.ServerStream, p *wire.Problem, st *stream, known bool) error {
+	body := wire.AppendErrorAs(nil, wire.Shape(st.shape.Load()), p)
 	message := appendImmediate(nil, p.Status, envoy.CodeDetails+"_"+p.Code, body, func(dst []byte) []byte {
 		dst = appendSetHeader(dst, "content-type", "application/json")
 		switch p.Status {
@@ -194,7 +201,7 @@ func (s *Server) sendImmediate(ss grpc.ServerStream, p *wire.Problem, st *stream
 		case http.StatusServiceUnavailable:
 			dst = appendSetHeader(dst, "retry-after", "1")
 		}
-		if st != nil {
+		if known {
 			dst = st.appendKnown(dst)
 		}
 		return dst

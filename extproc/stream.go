@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
@@ -23,6 +24,9 @@ import (
 type stream struct {
 	server *Server
 	progress
+	// shape is a wire.Shape: the client's, in which it reads errors. The guard's
+	// goroutine reads it too.
+	shape atomic.Uint32
 
 	// Memory that outlives a request.
 	in       inbound
@@ -59,7 +63,8 @@ func newStream(s *Server) *stream { return &stream{server: s} }
 // begin readies the stream for a new request.
 func (st *stream) begin(ss grpc.ServerStream) {
 	st.grpc = ss
-	st.guard = newGuard(ss.Context(), st.server.config.IdleTimeout, func() { st.server.expire(ss) })
+	st.shape.Store(uint32(wire.ShapeChat))
+	st.guard = newGuard(ss.Context(), st.server.config.IdleTimeout, func() { st.server.expire(ss, st) })
 }
 
 // end gives back what the stream holds.
@@ -82,7 +87,7 @@ func (st *stream) abandon() error {
 		return errExpired
 	}
 	defer st.guard.release()
-	return st.server.sendImmediate(st.grpc, errInternal, st)
+	return st.server.sendImmediate(st.grpc, errInternal, st, true)
 }
 
 var (
@@ -97,15 +102,15 @@ var (
 const fullDuplexStreamed = uint64(extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED)
 
 // expire answers a request whose rest does not arrive. It runs in the guard's
-// goroutine and must not touch the stream's own state.
-func (s *Server) expire(ss grpc.ServerStream) {
+// goroutine and must touch nothing of the stream's state but its shape.
+func (s *Server) expire(ss grpc.ServerStream, st *stream) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.panicked(v)
 		}
 	}()
 	// The stream is cancelled next; a failure to answer changes nothing.
-	_ = s.sendImmediate(ss, errBodyTimeout, nil)
+	_ = s.sendImmediate(ss, errBodyTimeout, st, false)
 	if f := s.config.Observer.Problem; f != nil {
 		f(&Event{Request: new(router.Request), Decision: new(router.Decision)}, errBodyTimeout)
 	}
@@ -229,12 +234,19 @@ func (st *stream) takeHeaders() *wire.Problem {
 	if st.edit, st.fallback = fallbackEdit(st.grpc.Context()); st.fallback {
 		// The body was rewritten before, which may have made it longer.
 		st.limit += fallbackSlack
+		st.facts.api = upstreamAPI(st.in.headers)
+		st.shape.Store(uint32(ShapeOf(st.facts.api)))
+		if st.facts.api != router.APIChat {
+			st.edit.MaxTokensField = "" // other APIs have one name
+		}
 		return nil
 	}
 	if snapshot == nil {
 		return errNoPolicy
 	}
-	if p := st.facts.read(st.in.headers); p != nil {
+	p := st.facts.read(st.in.headers)
+	st.shape.Store(uint32(ShapeOf(st.facts.api)))
+	if p != nil {
 		return p
 	}
 	if st.facts.contentLength > st.limit {
@@ -337,7 +349,7 @@ func (st *stream) refuse(p *wire.Problem) error {
 	if !st.guard.answer() {
 		return errExpired
 	}
-	return st.server.sendImmediate(st.grpc, p, st)
+	return st.server.sendImmediate(st.grpc, p, st, true)
 }
 
 // send sends the reply: the headers response in head, then the body in chunks.

@@ -77,6 +77,7 @@ type Step struct {
 type Decision struct {
 	Snapshot   *Snapshot
 	Deployment *Deployment
+	API        API // the client's
 	Mode       Mode
 	Affinity   Strategy // that applied; zero before a deployment was found
 	Session    Session  // that was heeded; zero under AffinityNone
@@ -92,10 +93,18 @@ type Decision struct {
 
 // Reset forgets the decision and keeps its memory.
 func (d *Decision) Reset() {
-	d.Snapshot, d.Deployment, d.Mode, d.Rate, d.Ranked = nil, nil, ModeDefault, 0, 0
+	d.Snapshot, d.Deployment, d.API, d.Mode, d.Rate, d.Ranked = nil, nil, APIChat, ModeDefault, 0, 0
 	d.Affinity, d.Session = AffinityDefault, Session{}
 	d.Candidates, d.Chain = d.Candidates[:0], d.Chain[:0]
 	d.models, d.estimates = d.models[:0], d.estimates[:0]
+}
+
+// Places is how many backends could serve the request.
+func (d *Decision) Places() (n int) {
+	for i := range d.Ranked {
+		n += len(d.Deployment.serving[d.API][d.Candidates[i].position])
+	}
+	return n
 }
 
 // First returns the model and backend of the first attempt.

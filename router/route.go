@@ -14,7 +14,7 @@ func (s *Snapshot) Route(req *Request, d *Decision) *Error {
 	if dep == nil {
 		return means.unknown(req.Deployment)
 	}
-	d.Deployment = dep
+	d.Deployment, d.API = dep, req.API
 	d.Mode = dep.Mode
 	if req.Mode != ModeDefault {
 		if !dep.AllowedModes.Has(req.Mode) {
@@ -34,7 +34,7 @@ func (s *Snapshot) Route(req *Request, d *Decision) *Error {
 	if d.Ranked == 0 {
 		return d.noCandidate(req)
 	}
-	d.chain(req.API, req.Hash)
+	d.chain(req.Hash)
 	return nil
 }
 
@@ -49,7 +49,7 @@ func (d *Decision) filter(req *Request, named Members) {
 			c.Reason = ReasonUnwanted
 		case len(d.Deployment.backends[i]) == 0:
 			c.Reason = ReasonZone
-		case len(d.Deployment.serving[req.API][i]) == 0:
+		case len(d.Deployment.serving[d.API][i]) == 0:
 			c.Reason = ReasonProtocol
 		case req.Needs&^model.Capabilities != 0:
 			c.Reason, c.Lacks = ReasonCapability, req.Needs&^model.Capabilities
@@ -182,13 +182,13 @@ func before(a, b *Candidate) bool {
 // its conversation is with or else that hash picks, then the remaining backends in the same model order, up to
 // the deployment's bound. Another model before another backend of the same
 // one, because a failing provider tends to fail for a model everywhere at once.
-func (d *Decision) chain(api API, hash uint64) {
+func (d *Decision) chain(hash uint64) {
 	limit := d.Deployment.MaxAttempts
 	for round := 0; ; round++ {
 		added := false
 		for i := 0; i < d.Ranked && len(d.Chain) < limit; i++ {
 			c := &d.Candidates[i]
-			backends := d.Deployment.serving[api][c.position]
+			backends := d.Deployment.serving[d.API][c.position]
 			if round >= len(backends) {
 				continue
 			}

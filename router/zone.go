@@ -67,6 +67,7 @@ func (s *Snapshot) restrict(zone string) *Snapshot {
 				}
 			}
 		}
+		d.narrow(r.Backends)
 		r.Deployments = append(r.Deployments, d)
 	}
 	r.restrictNames(s.byName)

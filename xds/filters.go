@@ -115,6 +115,13 @@ func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hc
 	if zoned(b.snapshot) {
 		filters = append(filters, zoneLock(backend.Zone))
 	}
+	path, err := b.pathFilter(backend)
+	if err != nil {
+		return nil, err
+	}
+	if path != nil {
+		filters = append(filters, path)
+	}
 	if fallback {
 		metadata, err := b.rewriteMetadata(backend)
 		if err != nil {
@@ -123,13 +130,6 @@ func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hc
 		config := extProc(envoy.StatPrefix+"_fallback", metadata...)
 		config.MessageTimeout = durationpb.New(5 * time.Second)
 		filters = append(filters, httpFilter(envoy.ExtProcFilter, config))
-	}
-	path, err := b.pathFilter(backend)
-	if err != nil {
-		return nil, err
-	}
-	if path != nil {
-		filters = append(filters, path)
 	}
 	if len(b.credentialHeaders) > 0 {
 		filters = append(filters, httpFilter("envoy.filters.http.header_mutation", &headermutationv3.HeaderMutation{
@@ -165,10 +165,11 @@ func (b *builder) pathFilter(backend *router.Backend) (*hcmv3.HttpFilter, error)
 	code := `function envoy_on_request(handle)
   local headers = handle:headers()
   local query = string.match(headers:get(":path"), "%?.*$") or ""
-  headers:replace(":path", "` + strings.TrimSuffix(backend.PathPrefix, "/") + PathChatCompletions + `" .. query)
+  local path = handle:metadata():get("` + envoy.KeyPath + `") or "` + PathChatCompletions + `"
+  headers:replace(":path", "` + strings.TrimSuffix(backend.PathPrefix, "/") + `" .. path .. query)
 end
 `
-	return httpFilter("envoy.filters.http.lua", &luav3.Lua{DefaultSourceCode: &corev3.DataSource{
+	return httpFilter(envoy.FilterPath, &luav3.Lua{DefaultSourceCode: &corev3.DataSource{
 		Specifier: &corev3.DataSource_InlineString{InlineString: code},
 	}}), nil
 }

@@ -28,7 +28,7 @@ func (b *builder) listener(a envoy.Address) *listenerv3.Listener {
 			TypedConfig: packed(reservedHeaders()),
 		}},
 		HttpFilters:      b.httpFilters(),
-		LocalReplyConfig: localReplies(),
+		LocalReplyConfig: b.localReplies(),
 		// The client's address is for our own use: providers get no
 		// x-forwarded-for.
 		UseRemoteAddress: wrapperspb.Bool(true),

@@ -12,6 +12,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"wye/envoy"
+	"wye/router"
 )
 
 // failure is an error body in OpenAI's shape; empty param and code are null.
@@ -96,22 +97,32 @@ func statusIs(code int) string { return fmt.Sprintf("response.code == %d", code)
 // localReplies gives Envoy's own errors OpenAI's shape. Replies that were
 // worded by Wye, by a direct response here or by the ext_proc server, pass as
 // they are.
-func localReplies() *hcmv3.LocalReplyConfig {
+func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 	worded := fmt.Sprintf("response.code_details == 'direct_response' || response.code_details.startsWith('%s')", envoy.CodeDetails)
 	c := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{Filter: celFilter(worded)}}}
+	if b.snapshot.Serves(router.APIMessages) {
+		for _, f := range envoyFailures {
+			c.Mappers = append(c.Mappers, mapper(messagesClient+" && ("+f.when+")", f.messagesBody()))
+		}
+	}
 	for _, f := range envoyFailures {
-		c.Mappers = append(c.Mappers, &hcmv3.ResponseMapper{
-			Filter: celFilter(f.when),
-			BodyFormatOverride: &corev3.SubstitutionFormatString{
-				Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
-					Specifier: &corev3.DataSource_InlineString{InlineString: escapeFormat(f.body())},
-				}},
-				ContentType: "application/json",
-			},
-			HeadersToAdd: decisionHeaders(),
-		})
+		c.Mappers = append(c.Mappers, mapper(f.when, f.body()))
 	}
 	return c
+}
+
+// mapper answers with body where the CEL expression when is true.
+func mapper(when, body string) *hcmv3.ResponseMapper {
+	return &hcmv3.ResponseMapper{
+		Filter: celFilter(when),
+		BodyFormatOverride: &corev3.SubstitutionFormatString{
+			Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
+				Specifier: &corev3.DataSource_InlineString{InlineString: escapeFormat(body)},
+			}},
+			ContentType: "application/json",
+		},
+		HeadersToAdd: decisionHeaders(),
+	}
 }
 
 func celFilter(expression string) *accesslogv3.AccessLogFilter {

@@ -22,7 +22,7 @@ import (
 
 // The paths that clients call.
 const (
-	PathChatCompletions = "/v1/chat/completions"
+	PathChatCompletions = envoy.PathChatCompletions
 	PathModels          = "/v1/models"
 )
 
@@ -41,7 +41,7 @@ const (
 func (b *builder) routes() *routev3.RouteConfiguration {
 	var routes []*routev3.Route
 	for i := range b.snapshot.Deployments {
-		routes = append(routes, b.deploymentRoute(&b.snapshot.Deployments[i]))
+		routes = append(routes, b.deploymentRoute(&b.snapshot.Deployments[i], router.APIChat))
 	}
 	for _, path := range []func(...string) *routev3.RouteMatch{
 		func(m ...string) *routev3.RouteMatch { return exactPath(PathChatCompletions, m...) },
@@ -49,12 +49,13 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 		func(m ...string) *routev3.RouteMatch { return matchingPath(azureDeployments, m...) },
 	} {
 		if b.view.zone != "" {
-			routes = append(routes, b.elsewhere(path(http.MethodPost)))
+			routes = append(routes, b.elsewhere(path(http.MethodPost), noProvider.body()))
 		}
 		undecided := reply("undecided", path(http.MethodPost), http.StatusServiceUnavailable, routerUnavailable.body())
 		undecided.TypedPerFilterConfig = b.routedFilters()
 		routes = append(routes, undecided, notAllowed(path(), "POST"))
 	}
+	routes = append(routes, b.otherAPIs()...)
 
 	list, each := modelList(b.snapshot.Names())
 	largest := len(list)
@@ -88,17 +89,17 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 }
 
 // deploymentRoute carries a decided request along its chain.
-func (b *builder) deploymentRoute(d *router.Deployment) *routev3.Route {
-	name := "deployment/" + d.Name
-	match := exactPath(PathChatCompletions, http.MethodPost)
+func (b *builder) deploymentRoute(d *router.Deployment, api router.API) *routev3.Route {
+	name := routeName(d, api)
+	match := exactPath(envoy.Paths[api.String()], http.MethodPost)
 	match.DynamicMetadata = []*matcherv3.MetadataMatcher{
 		metadataIs(envoy.NamespaceDecision, envoy.KeyDeployment, d.Name),
 	}
-	groups := b.defaultGroups(d)
+	groups := b.defaultGroups(d, api)
 	if len(groups) == 0 {
 		r := reply(name, match, http.StatusServiceUnavailable, noProvider.body())
 		r.TypedPerFilterConfig = b.routedFilters()
-		r.Metadata = routeMetadata(d)
+		r.Metadata = routeMetadata(d, api)
 		return r
 	}
 	maxBody := d.MaxBodyBytes
@@ -108,7 +109,7 @@ func (b *builder) deploymentRoute(d *router.Deployment) *routev3.Route {
 	return &routev3.Route{
 		Name:     name,
 		Match:    match,
-		Metadata: routeMetadata(d),
+		Metadata: routeMetadata(d, api),
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_InlineClusterSpecifierPlugin{
 				InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{Extension: &corev3.TypedExtensionConfig{
@@ -142,11 +143,11 @@ var noProvider = failure{
 
 // elsewhere answers for deployments of other zones, which an Envoy of a zone has
 // no routes for.
-func (b *builder) elsewhere(match *routev3.RouteMatch) *routev3.Route {
+func (b *builder) elsewhere(match *routev3.RouteMatch, body string) *routev3.Route {
 	decided := metadataIs(envoy.NamespaceDecision, envoy.KeyDeployment, "")
 	decided.Value = &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_PresentMatch{PresentMatch: true}}
 	match.DynamicMetadata = []*matcherv3.MetadataMatcher{decided}
-	r := reply("elsewhere", match, http.StatusServiceUnavailable, noProvider.body())
+	r := reply("elsewhere", match, http.StatusServiceUnavailable, body)
 	r.TypedPerFilterConfig = b.routedFilters()
 	return r
 }
@@ -157,10 +158,10 @@ const rewriteSlack = 64 << 10
 // defaultGroups is the chain for a request whose metadata names none, which
 // takes a faulty ext_proc server: every backend of the deployment's zone, in
 // its order, by the clusters that rewrite the body themselves.
-func (b *builder) defaultGroups(d *router.Deployment) []*prioritygroupv3.PriorityGroup {
+func (b *builder) defaultGroups(d *router.Deployment, api router.API) []*prioritygroupv3.PriorityGroup {
 	var groups []*prioritygroupv3.PriorityGroup
 	for i := range d.Subset {
-		for _, index := range d.Backends(i) {
+		for _, index := range d.Serving(api, i) {
 			backend := &b.snapshot.Backends[index]
 			name := envoy.ClusterName(backend.Name, backend.Hash, true)
 			groups = append(groups, &prioritygroupv3.PriorityGroup{
@@ -281,7 +282,7 @@ func reply(name string, match *routev3.RouteMatch, status int, body string) *rou
 		Match: match,
 		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
 			Status: uint32(status),
-			Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}},
+			Body:   inline(body),
 		}},
 		ResponseHeadersToAdd: []*corev3.HeaderValueOption{overwrite("content-type", "application/json")},
 	}
@@ -289,7 +290,15 @@ func reply(name string, match *routev3.RouteMatch, status int, body string) *rou
 
 func notAllowed(match *routev3.RouteMatch, allow string) *routev3.Route {
 	r := reply("method not allowed", match, http.StatusMethodNotAllowed,
-		failure{"The path does not take this method; it takes " + allow + ".", kindInvalid, "", "method_not_allowed"}.body())
+		wrongMethod(allow).body())
 	r.ResponseHeadersToAdd = append(r.ResponseHeadersToAdd, overwrite("allow", allow))
 	return r
+}
+
+func wrongMethod(allow string) failure {
+	return failure{"The path does not take this method; it takes " + allow + ".", kindInvalid, "", "method_not_allowed"}
+}
+
+func inline(text string) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: text}}
 }

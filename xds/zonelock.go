@@ -43,12 +43,21 @@ func zoned(s *router.Snapshot) bool {
 	return false
 }
 
-// routeMetadata says which zone a deployment's route is of. Every route has it,
+// routeMetadata says which zone a deployment's route is of, and which API's. Every route has it,
 // locked or not: the clusters of a newer policy may read it.
-func routeMetadata(d *router.Deployment) *corev3.Metadata {
-	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{envoy.NamespaceDecision: {
-		Fields: map[string]*structpb.Value{envoy.KeyZone: structpb.NewStringValue(zoneOf(d.Zone))},
+func routeMetadata(d *router.Deployment, api router.API) *corev3.Metadata {
+	m := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{envoy.NamespaceDecision: {
+		Fields: map[string]*structpb.Value{
+			envoy.KeyZone: structpb.NewStringValue(zoneOf(d.Zone)),
+			envoy.KeyAPI:  structpb.NewStringValue(api.String()),
+		},
 	}}}
+	if api != router.APIChat {
+		m.FilterMetadata[envoy.FilterPath] = &structpb.Struct{Fields: map[string]*structpb.Value{
+			envoy.KeyPath: structpb.NewStringValue(envoy.Paths[api.String()]),
+		}}
+	}
+	return m
 }
 
 // zoneLock is the upstream filter that lets through what may be served in the

@@ -1,6 +1,7 @@
 package fakeprovider
 
 import (
+	"encoding/json"
 	"hash/fnv"
 	"math/rand/v2"
 	"strings"
@@ -160,6 +161,18 @@ func promptText(messages gjson.Result) (text []byte) {
 
 // calledTool is the function that tool_choice forces a call of.
 func (req *request) calledTool() (tool gjson.Result, ok bool) {
+	if req.blocks || req.flat {
+		find := req.calledFlatTool
+		if req.blocks {
+			find = req.calledBlockTool
+		}
+		name, schema, ok := find()
+		if !ok {
+			return tool, false
+		}
+		text, _ := json.Marshal(name) // a string always marshals
+		return gjson.Parse(`{"name":` + string(text) + `,"parameters":` + schema.Raw + `}`), true
+	}
 	want := req.toolChoice.Get("function.name").String()
 	if want == "" && req.toolChoice.String() != "required" {
 		return tool, false

@@ -51,3 +51,24 @@ func (c *promptCache) use(prompt []byte) (tokens int) {
 	}
 	return tokens
 }
+
+// responseStore remembers the ids of the responses that were given.
+type responseStore struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+func (s *responseStore) add(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids == nil || len(s.ids) > 1<<16 {
+		s.ids = make(map[string]bool)
+	}
+	s.ids[id] = true
+}
+
+func (s *responseStore) has(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[id]
+}

@@ -42,7 +42,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(HeaderZone, s.config.Zone)
 	}
 	switch path := r.URL.Path; {
-	case strings.HasSuffix(path, "/chat/completions"):
+	case !s.config.Anthropic && (strings.HasSuffix(path, "/chat/completions") || strings.HasSuffix(path, "/responses")):
+	case s.config.Anthropic && (strings.HasSuffix(path, "/messages") || strings.HasSuffix(path, "/messages/count_tokens")):
 	case strings.HasSuffix(path, "/models") && r.Method == http.MethodGet:
 		s.models(w)
 		return
@@ -79,7 +80,18 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) *refusal {
 	if no := s.suffer(r, &fault); no != nil {
 		return no
 	}
-	req, no := s.parse(r.Header, body)
+	kind, count := r.URL.Path, false
+	var req *request
+	var no *refusal
+	switch {
+	case s.config.Anthropic:
+		count = strings.HasSuffix(kind, "/count_tokens")
+		req, no = s.parseMessages(r.Header, body, count)
+	case strings.HasSuffix(kind, "/responses"):
+		req, no = s.parseResponses(r.Header, body)
+	default:
+		req, no = s.parse(r.Header, body)
+	}
 	if no != nil {
 		return no
 	}
@@ -89,12 +101,29 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) *refusal {
 	if !sleep(r, s.config.FirstToken) {
 		return nil
 	}
-	respond := s.whole
-	if req.stream {
-		respond = s.stream
+	if count {
+		s.countTokens(w, a)
+		return nil
 	}
-	respond(w, r, exchange, a, &fault)
+	s.responder(req)(w, r, exchange, a, &fault)
 	return nil
+}
+
+// responder is what writes the answer to req.
+func (s *Server) responder(req *request) func(http.ResponseWriter, *http.Request, *Exchange, *answer, *Fault) {
+	switch {
+	case req.blocks && req.stream:
+		return s.streamMessage
+	case req.blocks:
+		return s.wholeMessage
+	case req.flat && req.stream:
+		return s.streamResponse
+	case req.flat:
+		return s.wholeResponse
+	case req.stream:
+		return s.stream
+	}
+	return s.whole
 }
 
 // complete counts an answer whose last bytes are about to be written, so that
@@ -171,6 +200,7 @@ type request struct {
 	format        gjson.Result
 	tools         gjson.Result
 	toolChoice    gjson.Result
+	blocks, flat  bool // of Anthropic's Messages, of OpenAI's Responses
 }
 
 // refusedByReasoning lists the fields that a reasoning model refuses.
@@ -293,6 +323,10 @@ func (s *Server) refuse(w http.ResponseWriter, no *refusal) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(no.status)
+	if s.config.Anthropic {
+		_ = json.NewEncoder(w).Encode(object{"type": "error", "error": object{"type": anthropicKind(no), "message": no.message}})
+		return
+	}
 	// A client that is gone needs no error.
 	_ = json.NewEncoder(w).Encode(map[string]shape{"error": {no.message, no.kind, orNull(no.param), orNull(no.code)}})
 }

@@ -28,7 +28,11 @@ type Config struct {
 	Reasoning bool
 	// Refuse lists further request fields to refuse with 400.
 	Refuse []string
-	// Key, unless empty, is the bearer token that requests must carry.
+	// Anthropic: it speaks Anthropic's Messages, and otherwise OpenAI's chat
+	// completions and Responses.
+	Anthropic bool
+	// Key, unless empty, is the bearer token, or Anthropic's x-api-key, that
+	// requests must carry.
 	Key string
 	// FirstToken is the time to the first token, TokenInterval the time each
 	// further one takes.
@@ -87,6 +91,7 @@ type Server struct {
 	done     chan error   // what Serve returned
 	handlers sync.RWMutex // read-held while a request is answered
 	cache    promptCache
+	stored   responseStore
 
 	stats struct {
 		requests, inFlight, answered, wrongModel, refused, faults atomic.Int64

@@ -26,17 +26,20 @@ const (
 // ServedAs maps the models of the policy to the versions that serve.
 var ServedAs = map[string]string{
 	"large": "large-2026-01-01", "medium": "medium-2026-01-01", "small": "small-2026-02-01",
+	"claude": "claude-2026-04-01", "claudette": "claudette-2026-04-01",
 	"thinker": "thinker-2026-03-01", "absent": "absent-2026-01-01",
 }
 
 // The backends of the policy; addresses are filled in when providers start.
 var usualBackends = []Backend{
 	{Name: "large-eu", Model: "large", Zone: "eu"},
-	{Name: "large-us", Model: "large", Zone: "us"},
+	{Name: "large-us", Model: "large", Zone: "us", APIs: "[chat_completions, responses]"},
 	{Name: "medium-eu", Model: "medium", Zone: "eu", SendAs: "medium-in-europe", PathPrefix: "/openai"},
-	{Name: "medium-us", Model: "medium", Zone: "us"},
+	{Name: "medium-us", Model: "medium", Zone: "us", APIs: "[chat_completions, responses]"},
 	{Name: "small-us", Model: "small", Zone: "us"},
 	{Name: "thinker-us", Model: "thinker", Zone: "us", CredentialEnv: thinkerKeyEnv},
+	{Name: "claude-us", Model: "claude", Zone: "us", Protocol: "anthropic", CredentialEnv: thinkerKeyEnv},
+	{Name: "claudette-us", Model: "claudette", Zone: "us", Protocol: "anthropic", PathPrefix: "/anthropic", CredentialEnv: thinkerKeyEnv},
 	{Name: absentBackend, Model: "absent", Zone: "us"},
 }
 

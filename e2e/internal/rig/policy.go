@@ -19,6 +19,7 @@ var policyTemplate = template.Must(template.New("policy").Parse(policyText))
 type Backend struct {
 	Name, Model, Address, Zone        string
 	SendAs, PathPrefix, CredentialEnv string // optional
+	Protocol, APIs                    string // optional; APIs as in YAML
 }
 
 // Policy is the test policy with what the tests vary. The zero value of every

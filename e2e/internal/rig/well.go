@@ -19,7 +19,7 @@ import (
 func well(t testing.TB, b Backend) (Answer, *fakeprovider.Server) {
 	t.Helper()
 	c := fakeprovider.Config{
-		Model: b.sendAs(), ServedAs: ServedAs[b.Model], Zone: b.Zone, Reasoning: b.Model == "thinker", Tokens: 20,
+		Model: b.sendAs(), ServedAs: ServedAs[b.Model], Zone: b.Zone, Reasoning: b.Model == "thinker", Tokens: 20, Anthropic: b.Protocol == "anthropic",
 	}
 	if b.CredentialEnv != "" {
 		c.Key = ThinkerKey

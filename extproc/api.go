@@ -1,0 +1,66 @@
+package extproc
+
+import (
+	"bytes"
+
+	"wye/envoy"
+	"wye/router"
+	"wye/wire"
+)
+
+// ShapeOf is the shape of the requests and errors of an API.
+func ShapeOf(a router.API) wire.Shape {
+	switch a {
+	case router.APIMessages:
+		return wire.ShapeMessages
+	case router.APICountTokens:
+		return wire.ShapeCountTokens
+	case router.APIResponses:
+		return wire.ShapeResponses
+	case router.APIChat:
+	}
+	return wire.ShapeChat
+}
+
+// pathOf is the path of every API.
+var pathOf = func() (paths [len(router.AllAPIs)]string) {
+	for _, a := range router.AllAPIs {
+		paths[a] = envoy.Paths[a.String()]
+	}
+	return paths
+}()
+
+// apiOf is the API that is called under path, which has no query.
+func apiOf(path []byte) (a router.API, ok bool) {
+	for i, p := range pathOf {
+		if string(path) == p {
+			return router.API(i), true
+		}
+	}
+	return 0, false
+}
+
+// upstreamAPI is the API in which a fallback cluster asks its provider, by the
+// path that it put before the API's own.
+func upstreamAPI(headers []header) router.API {
+	for i := range headers {
+		if string(headers[i].key) != ":path" {
+			continue
+		}
+		path, _, _ := bytes.Cut(headers[i].value, []byte("?"))
+		for _, a := range router.AllAPIs {
+			if bytes.HasSuffix(path, []byte(pathOf[a])) {
+				return a
+			}
+		}
+	}
+	return router.APIChat
+}
+
+// errStateful refuses a request that refers to what one provider keeps while
+// several could be asked: docs/adr/0021-provider-state.md.
+func errStateful(field string, d *router.Decision) *wire.Problem {
+	return refuse(400, codeNotPinned, field,
+		"%s refers to what one provider keeps, but deployment %q has %d places that may serve this request; name a model that is served in one place",
+		field, d.Deployment.Name, d.Places())
+}
