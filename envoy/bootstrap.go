@@ -19,6 +19,8 @@ type BootstrapConfig struct {
 	Zone        string // data zone that the Envoy stands in, sent as locality and node metadata; empty: none
 	// ADS is the address of Wye's xDS server: host:port, or unix:/path.
 	ADS string
+	// TLS, unless nil, is how to speak to Wye's servers. They may then ask who it is.
+	TLS *BootstrapTLS
 	// Admin is where Envoy's admin page listens: a loopback host:port, where
 	// port 0 picks a free one, or unix:/path. Default 127.0.0.1:0.
 	Admin string
@@ -28,6 +30,16 @@ type BootstrapConfig struct {
 	// StateOfTheWorld selects the older xDS variant that sends everything on
 	// every change; the default is delta.
 	StateOfTheWorld bool
+}
+
+// BootstrapTLS names files in PEM that the Envoy can read. It reads them when it
+// starts.
+type BootstrapTLS struct {
+	Cert, Key string // the Envoy's own certificate and key
+	CA        string // roots of Wye's certificate
+	// ServerName is what Wye's certificate must be for: a DNS name, an IP address,
+	// or a URI such as spiffe://example.org/wye. Default: the host of ADS.
+	ServerName string
 }
 
 type object = map[string]any
@@ -64,13 +76,25 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 	case admin.Path == "" && !admin.IP.IsLoopback() && !c.AdminAnywhere:
 		errs = append(errs, fmt.Errorf("admin address: %q is not loopback, and the admin page has no authentication", c.Admin))
 	}
+	if c.TLS != nil {
+		if c.TLS.Cert == "" || c.TLS.Key == "" || c.TLS.CA == "" {
+			errs = append(errs, errors.New("tls: certificate, key and CA belong together"))
+		}
+		if c.TLS.ServerName == "" && ads.Host == "" {
+			errs = append(errs, errors.New("tls: a Unix socket has no name; say what Wye's certificate is for"))
+		}
+	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("bootstrap: %w", errors.Join(errs...))
+	}
+	static := object{"clusters": []any{adsCluster(ads, c.TLS)}}
+	if c.TLS != nil {
+		static["secrets"] = c.TLS.secrets(ads)
 	}
 	document := object{
 		"node":             node(c),
 		"admin":            object{"address": admin.proto()},
-		"static_resources": object{"clusters": []any{adsCluster(ads)}},
+		"static_resources": static,
 		"dynamic_resources": object{
 			"ads_config": adsConfig(c.StateOfTheWorld),
 			"cds_config": overADS(),
@@ -126,13 +150,13 @@ func overADS() object {
 
 // adsCluster pings its connection, so that a control plane that vanished
 // without closing it is noticed.
-func adsCluster(a Address) object {
+func adsCluster(a Address, tls *BootstrapTLS) object {
 	const http = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 	kind := "STATIC"
 	if a.Path == "" && !a.IP.IsValid() {
 		kind = "STRICT_DNS"
 	}
-	return object{
+	cluster := object{
 		"name": ADSCluster, "type": kind, "connect_timeout": "1s", "dns_lookup_family": "V4_PREFERRED",
 		"load_assignment": object{
 			"cluster_name": ADSCluster,
@@ -147,6 +171,10 @@ func adsCluster(a Address) object {
 			}},
 		}},
 	}
+	if tls != nil {
+		cluster["transport_socket"] = tls.socket(a)
+	}
+	return cluster
 }
 
 // Address is a place to listen at or to connect to: a Unix socket when Path is

@@ -122,6 +122,13 @@ var zoneNames = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 // IsZone reports whether a policy can have a data zone of the name.
 func IsZone(name string) bool { return zoneNames.MatchString(name) }
 
+// Static secrets in the bootstrap of an Envoy that speaks TLS to Wye: its own
+// certificate, and what it accepts as Wye's. Only that Envoy has the files.
+const (
+	IdentitySecret = "wye_identity"
+	TrustSecret    = "wye_ca"
+)
+
 // Names of Envoy resources.
 const (
 	ListenerName      = "wye"

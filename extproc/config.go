@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"wye/affinity"
 	"wye/router"
@@ -54,6 +55,8 @@ type Config struct {
 	// Services are registered beside ext_proc, for those who speak to Wye over the
 	// same connections. Their streams must end by the time of Drain.
 	Services []func(grpc.ServiceRegistrar)
+	// Credentials, unless nil, are the connections' TLS.
+	Credentials credentials.TransportCredentials
 	// Affinity remembers conversations. A new table of affinity.DefaultEntries.
 	Affinity *affinity.Table
 	// Observer is told what happened.

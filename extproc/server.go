@@ -58,7 +58,7 @@ func New(c Config) *Server {
 		s.hold.start()
 	}
 	s.streams.New = func() any { return newStream(s) }
-	s.grpc = grpc.NewServer(
+	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec(&s.buffers)),
 		experimental.BufferPool(&s.buffers),
 		grpc.InTapHandle(guardable),
@@ -68,10 +68,14 @@ func New(c Config) *Server {
 		grpc.InitialConnWindowSize(connWindow),
 		// Streams are short and their stacks deep: growing a new goroutine's
 		// stack for each was a fifth of the CPU time.
-		grpc.NumStreamWorkers(uint32(4*runtime.GOMAXPROCS(0))),
+		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
-	)
+	}
+	if c.Credentials != nil {
+		options = append(options, grpc.Creds(c.Credentials))
+	}
+	s.grpc = grpc.NewServer(options...)
 	service := extprocv3.ExternalProcessor_ServiceDesc
 	s.grpc.RegisterService(&grpc.ServiceDesc{
 		ServiceName: service.ServiceName,

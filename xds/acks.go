@@ -48,8 +48,9 @@ func (r *Rejection) Error() string {
 // stream is the bookkeeping of one xDS stream. The server's lock guards it.
 type stream struct {
 	node     Node
-	admitted bool // the first request has come, and with it view
-	view     view // what of the policy it is sent
+	bound    string // data zone of whoever opened it; empty: not looked at
+	admitted bool   // the first request has come, and with it view
+	view     view   // what of the policy it is sent
 	types    map[string]*subscription
 	// returning is set when the Envoy had resources before the stream began,
 	// and so serves requests.

@@ -25,6 +25,9 @@ type Options struct {
 	Listen string
 	// ExtProc is the address of the ext_proc server: host:port or unix:/path.
 	ExtProc string
+	// ExtProcTLS says that the ext_proc server takes TLS alone, with certificates
+	// on both sides: Envoy's bootstrap has them, see envoy.IdentitySecret.
+	ExtProcTLS bool
 	// Secret resolves a credential to the key. Default: ReadSecret. An error is
 	// no fault of the policy: see Resources.Warnings.
 	Secret func(router.Credential) (string, error)

@@ -212,7 +212,7 @@ func (b *builder) extProcCluster() *clusterv3.Cluster {
 	if b.extProc.Path == "" && !b.extProc.IP.IsValid() {
 		kind = clusterv3.Cluster_STRICT_DNS
 	}
-	return &clusterv3.Cluster{
+	c := &clusterv3.Cluster{
 		Name:                                envoy.ExtProcCluster,
 		ClusterDiscoveryType:                &clusterv3.Cluster_Type{Type: kind},
 		ConnectTimeout:                      durationpb.New(time.Second),
@@ -234,4 +234,8 @@ func (b *builder) extProcCluster() *clusterv3.Cluster {
 		}},
 		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpProtocolOptions: packed(options)},
 	}
+	if b.options.ExtProcTLS {
+		c.TransportSocket = identity()
+	}
+	return c
 }

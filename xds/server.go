@@ -13,6 +13,8 @@ import (
 	serverv3 "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // DefaultGrace is how long what a new policy no longer has stays with the
@@ -24,6 +26,10 @@ const DefaultGrace = 15 * time.Second
 type Config struct {
 	// Logger hears of Envoys that come, go and refuse. The zero Logger is silent.
 	Logger zerolog.Logger
+	// Identify, unless nil, returns the data zone that whoever opened the stream is
+	// bound to: router.ZoneGlobal for all. The node may name that zone or none or,
+	// where it is bound to all, any. An error ends the stream: it is sent nothing.
+	Identify func(stream context.Context) (zone string, err error)
 	// Grace is the time until what is retired is withdrawn. Zero: that of the
 	// resources themselves, else DefaultGrace.
 	Grace time.Duration
@@ -32,12 +38,13 @@ type Config struct {
 // Server hands resources to Envoys over ADS, delta or state of the world. It is
 // safe for concurrent use; Close ends it.
 type Server struct {
-	log   zerolog.Logger
-	grace time.Duration
-	cache cachev3.SnapshotCache
-	ads   serverv3.Server
-	stop  context.CancelFunc
-	done  chan struct{} // closed when the reaper has ended
+	log      zerolog.Logger
+	grace    time.Duration
+	identify func(context.Context) (string, error)
+	cache    cachev3.SnapshotCache
+	ads      serverv3.Server
+	stop     context.CancelFunc
+	done     chan struct{} // closed when the reaper has ended
 
 	// publishing is held while resources are on their way, so that one
 	// publication ends before the next begins. It is taken before mu.
@@ -85,7 +92,7 @@ type Counters struct {
 func NewServer(c Config) *Server {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
-		log: c.Logger, grace: c.Grace, stop: stop, done: make(chan struct{}),
+		log: c.Logger, grace: c.Grace, identify: c.Identify, stop: stop, done: make(chan struct{}),
 		cache:      cachev3.NewSnapshotCache(false, byView{}, nil),
 		publishing: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		changed: make(chan struct{}), streams: make(map[streamID]*stream),
@@ -146,10 +153,19 @@ func (s *Server) notify() {
 // callbacks keeps the books for go-control-plane's server.
 type callbacks struct{ s *Server }
 
-func (c callbacks) open(id streamID) {
+func (c callbacks) open(ctx context.Context, id streamID) error {
+	st := newStream(id.delta)
+	var err error
+	if c.s.identify != nil {
+		if st.bound, err = c.s.identify(ctx); err != nil {
+			c.s.log.Warn().Err(err).Msg("a stream was refused for want of an identity")
+			err = status.Error(codes.PermissionDenied, err.Error())
+		}
+	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	c.s.streams[id] = newStream(id.delta)
+	c.s.streams[id] = st
+	return err
 }
 
 func (c callbacks) closed(id streamID, node *corev3.Node) {
@@ -167,19 +183,26 @@ func (c callbacks) closed(id streamID, node *corev3.Node) {
 
 // begin is told of every request before anything else. The first one admits its
 // node; later ones may repeat it. What the cache hands out goes by the node of
-// each request, so a node that changed its zone would be sent another's.
-func (c callbacks) begin(id streamID, node *corev3.Node) error {
+// each request, so a node that changed its zone would be sent another's. It
+// returns the node as its identity has it, nil where the one of before goes on.
+func (c callbacks) begin(id streamID, node *corev3.Node) (*corev3.Node, error) {
 	c.s.mu.Lock()
 	st := c.s.streams[id]
 	admitted, v := st.admitted, st.view
 	c.s.mu.Unlock()
-	switch {
-	case !admitted:
-		return c.s.admit(st, node)
-	case node != nil && viewOf(node) != v:
-		return errOtherNode
+	if admitted && node == nil {
+		return nil, nil // the one of before
 	}
-	return nil
+	node, err := bind(node, st.bound)
+	switch {
+	case err != nil:
+		return nil, err
+	case !admitted:
+		return node, c.s.admit(st, node)
+	case viewOf(node) != v:
+		return nil, errOtherNode
+	}
+	return node, nil
 }
 
 // identify notes who the Envoy is, and tells when it first says so.
@@ -215,15 +238,13 @@ func (c callbacks) answer(st *stream, acked, refused bool, typeURL, message stri
 }
 
 // OnDeltaStreamOpen implements serverv3.Callbacks.
-func (c callbacks) OnDeltaStreamOpen(_ context.Context, n int64, _ string) error {
-	c.open(streamID{true, n})
-	return nil
+func (c callbacks) OnDeltaStreamOpen(ctx context.Context, n int64, _ string) error {
+	return c.open(ctx, streamID{true, n})
 }
 
 // OnStreamOpen implements serverv3.Callbacks.
-func (c callbacks) OnStreamOpen(_ context.Context, n int64, _ string) error {
-	c.open(streamID{false, n})
-	return nil
+func (c callbacks) OnStreamOpen(ctx context.Context, n int64, _ string) error {
+	return c.open(ctx, streamID{false, n})
 }
 
 // OnDeltaStreamClosed implements serverv3.Callbacks.
@@ -234,9 +255,11 @@ func (c callbacks) OnStreamClosed(n int64, node *corev3.Node) { c.closed(streamI
 
 // OnStreamDeltaRequest implements serverv3.Callbacks.
 func (c callbacks) OnStreamDeltaRequest(n int64, r *discoveryv3.DeltaDiscoveryRequest) error {
-	if err := c.begin(streamID{true, n}, r.GetNode()); err != nil {
+	node, err := c.begin(streamID{true, n}, r.GetNode())
+	if err != nil {
 		return err
 	}
+	r.Node = node
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	st := c.s.streams[streamID{true, n}]
@@ -251,9 +274,11 @@ func (c callbacks) OnStreamDeltaRequest(n int64, r *discoveryv3.DeltaDiscoveryRe
 // one and send that again at once, and so on for ever; so it is told that the
 // Envoy has it.
 func (c callbacks) OnStreamRequest(n int64, r *discoveryv3.DiscoveryRequest) error {
-	if err := c.begin(streamID{false, n}, r.GetNode()); err != nil {
+	node, err := c.begin(streamID{false, n}, r.GetNode())
+	if err != nil {
 		return err
 	}
+	r.Node = node
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	st := c.s.streams[streamID{false, n}]

@@ -102,3 +102,19 @@ func (b *builder) readBundle(file string) ([]byte, error) {
 	}
 	return nil, fmt.Errorf("the system has none of %q", systemBundles)
 }
+
+// identity is TLS with the certificates that the Envoy was started with.
+func identity() *corev3.TransportSocket {
+	return &corev3.TransportSocket{
+		Name: "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: packed(&tlsv3.UpstreamTlsContext{
+			CommonTlsContext: &tlsv3.CommonTlsContext{
+				AlpnProtocols:                  []string{"h2"},
+				TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: envoy.IdentitySecret}},
+				ValidationContextType: &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
+					ValidationContextSdsSecretConfig: &tlsv3.SdsSecretConfig{Name: envoy.TrustSecret},
+				},
+			},
+		})},
+	}
+}

@@ -6,6 +6,10 @@ import (
 	"sync"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"wye/envoy"
 	"wye/router"
@@ -41,6 +45,37 @@ func nodeZone(n *corev3.Node) string {
 
 // unreadableZone is no zone's name, and check refuses it.
 const unreadableZone = "?"
+
+// bind returns the node as its identity has it: in the zone that it is bound to,
+// if it says none itself. An empty zone binds to nothing.
+func bind(n *corev3.Node, zone string) (*corev3.Node, error) {
+	if zone == "" || zone == router.ZoneGlobal {
+		return n, nil
+	}
+	if says := nodeZone(n); says != "" && says != zone {
+		return nil, status.Errorf(codes.PermissionDenied, "the node says zone %q, and its identity is of zone %q", says, zone)
+	}
+	bound := &corev3.Node{}
+	if n != nil {
+		bound = proto.CloneOf(n)
+	}
+	if bound.Metadata == nil {
+		bound.Metadata = &structpb.Struct{}
+	}
+	if bound.Metadata.Fields == nil {
+		bound.Metadata.Fields = make(map[string]*structpb.Value)
+	}
+	own := bound.Metadata.Fields[envoy.NamespaceDecision].GetStructValue()
+	if own == nil {
+		own = &structpb.Struct{}
+		bound.Metadata.Fields[envoy.NamespaceDecision] = structpb.NewStructValue(own)
+	}
+	if own.Fields == nil {
+		own.Fields = make(map[string]*structpb.Value)
+	}
+	own.Fields[envoy.KeyZone] = structpb.NewStringValue(zone)
+	return bound, nil
+}
 
 // check refuses a view that no policy could have.
 func (v view) check() error {

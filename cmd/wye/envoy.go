@@ -23,6 +23,7 @@ func newEnvoyCommand() *cobra.Command {
 func newBootstrapCommand() *cobra.Command {
 	var c envoy.BootstrapConfig
 	var sotw bool
+	var tls envoy.BootstrapTLS
 	cmd := &cobra.Command{
 		Use:   "bootstrap",
 		Short: "Print the bootstrap document for an Envoy that takes its configuration from wye serve",
@@ -31,6 +32,9 @@ func newBootstrapCommand() *cobra.Command {
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c.StateOfTheWorld = sotw
+			if tls != (envoy.BootstrapTLS{}) {
+				c.TLS = &tls
+			}
 			if c.NodeID == "" {
 				host, err := os.Hostname()
 				if err != nil {
@@ -52,6 +56,10 @@ func newBootstrapCommand() *cobra.Command {
 	cmd.Flags().StringVar(&c.NodeID, "node-id", "", "node `id`, unique in the fleet (default: the host's name)")
 	cmd.Flags().StringVar(&c.NodeCluster, "node-cluster", envoy.NodeCluster, "node cluster `name`")
 	cmd.Flags().StringVar(&c.Zone, "zone", "", "data `zone` that this Envoy stands in: it gets the backends of that zone and no others")
+	cmd.Flags().StringVar(&tls.Cert, "tls-cert", "", "`file` with this Envoy's certificate for Wye's servers")
+	cmd.Flags().StringVar(&tls.Key, "tls-key", "", "`file` with its private key")
+	cmd.Flags().StringVar(&tls.CA, "tls-ca", "", "`file` with the roots of Wye's certificate")
+	cmd.Flags().StringVar(&tls.ServerName, "tls-server-name", "", "`name`, address or URI that Wye's certificate must be for (default: the host of --ads)")
 	cmd.Flags().BoolVar(&sotw, "sotw", false, "use state-of-the-world xDS in place of delta")
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 	"wye/affinity"
 	"wye/envoy"
 	"wye/extproc"
+	"wye/internal/mtls"
 	"wye/internal/sidecar"
 	"wye/xds"
 )
@@ -42,16 +43,37 @@ func checkAddresses(flags map[string]string) error {
 	return nil
 }
 
+// checkLocal refuses to offer keys and prompts in plain text to other machines.
+func checkLocal(flags map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		a, err := envoy.ParseAddress(flags[name])
+		if err != nil {
+			return usageError{fmt.Errorf("--%s: %w", name, err)}
+		}
+		if a.Path == "" && !a.IP.IsLoopback() && a.Host != "localhost" {
+			return usageError{fmt.Errorf("--%s: %q can be reached from other machines, in plain text and by anybody: use TLS (--tls-cert), a Unix socket, or --insecure", name, flags[name])}
+		}
+	}
+	return nil
+}
+
 func newServeCommand() *cobra.Command {
 	var c sidecar.Config
 	var logs logFlags
 	var delay time.Duration
+	var tls mtls.Files
+	var insecure bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the sidecar: the ext_proc and ADS servers for an Envoy that somebody else runs",
 		Long: `Serve runs Wye's two servers and reloads the policy when its file changes. Start
 Envoy with the document that wye envoy bootstrap prints; everything else, the
 listener included, reaches it over ADS. Addresses are host:port or unix:/path.
+
+Beyond this machine the two servers speak TLS with certificates on both sides: give
+all of --tls-cert, --tls-key and --tls-client-ca, files that may be replaced at any
+time. A client's SPIFFE identity, spiffe://TRUST-DOMAIN/.../zone/NAME, decides the
+data zone that its Envoy is sent; global is all of them. Unix sockets stay as they are.
 
 On SIGTERM or SIGINT it reports not ready, goes on for the drain delay, finishes
 the requests under way and exits with 0.`,
@@ -66,6 +88,17 @@ the requests under way and exits with 0.`,
 				"listen": c.Listen, "extproc": c.ExtProc, "ads": c.ADS, "admin": c.Admin,
 			}); err != nil {
 				return err
+			}
+			if tls != (mtls.Files{}) {
+				if tls.Cert == "" || tls.Key == "" || tls.CA == "" {
+					return usageError{errors.New("--tls-cert, --tls-key and --tls-client-ca belong together")}
+				}
+				c.TLS = &tls
+			}
+			if c.TLS == nil && !insecure {
+				if err := checkLocal(map[string]string{"extproc": c.ExtProc, "ads": c.ADS}); err != nil {
+					return err
+				}
 			}
 			if err := checkLimits(&c); err != nil {
 				return err
@@ -104,6 +137,10 @@ the requests under way and exits with 0.`,
 	cmd.Flags().StringVar(&c.ADS, "ads", defaultADS, "`address` of the ADS server")
 	cmd.Flags().StringVar(&c.Admin, "admin", defaultAdmin, "`address` of the admin page: health, metrics, policy state, usage (empty: none)")
 	cmd.Flags().DurationVar(&c.Grace, "grace", 0, "how `long` Envoy keeps what a new policy no longer has (default: until its last attempts have begun)")
+	cmd.Flags().StringVar(&tls.Cert, "tls-cert", "", "`file` with the certificate of the ext_proc and ADS servers")
+	cmd.Flags().StringVar(&tls.Key, "tls-key", "", "`file` with its private key")
+	cmd.Flags().StringVar(&tls.CA, "tls-client-ca", "", "`file` with the roots of the clients' certificates")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow ext_proc and ADS in plain text at addresses that other machines can reach")
 	addLimitFlags(cmd, &c)
 	addDecisionLogFlags(cmd, &c)
 	cmd.Flags().DurationVar(&delay, "drain-delay", 5*time.Second, "how `long` to go on after SIGTERM, for Envoy to stop first")

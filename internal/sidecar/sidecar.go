@@ -18,6 +18,7 @@ import (
 	"wye/affinity"
 	"wye/envoy"
 	"wye/extproc"
+	"wye/internal/mtls"
 	"wye/internal/telemetry"
 	"wye/policies"
 	"wye/router"
@@ -37,6 +38,11 @@ type Config struct {
 	// Zone, unless empty or "global", leaves of every policy only what may be
 	// used in this data zone; see router.Snapshot.InZone.
 	Zone string
+	// TLS, unless nil, is asked for on the ext_proc and ADS servers where they listen
+	// at TCP addresses: clients must present a certificate, and an Envoy is sent
+	// what its identity's data zone has; see package mtls. A Unix socket is
+	// protected by its file's permissions.
+	TLS *mtls.Files
 	// Grace is how long Envoys keep what a new policy no longer has; see
 	// xds.Config. Zero is its default.
 	Grace time.Duration
@@ -72,11 +78,12 @@ type Sidecar struct {
 	usage   *accounts
 	staged  *xds.Resources // what stage offered last and Envoy took; stage's own
 
-	addresses Addresses
-	started   time.Time
-	stopWatch context.CancelFunc
-	running   sync.WaitGroup
-	failed    chan error // the first failure of a server
+	addresses  Addresses
+	extprocTLS bool // the ext_proc server asks for TLS
+	started    time.Time
+	stopWatch  context.CancelFunc
+	running    sync.WaitGroup
+	failed     chan error // the first failure of a server
 
 	mu       sync.Mutex
 	draining bool
@@ -128,7 +135,17 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		s.addresses.Admin = addressOf(adminListener)
 	}
 
-	s.ads = xds.NewServer(xds.Config{Logger: c.Logger, Grace: c.Grace})
+	secure, err := newSecurity(c.TLS, c.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s.extprocTLS = secure.of(extprocListener) != nil
+	adsCredentials := secure.of(adsListener)
+	adsConfig := xds.Config{Logger: c.Logger, Grace: c.Grace}
+	if adsCredentials != nil {
+		adsConfig.Identify = identify
+	}
+	s.ads = xds.NewServer(adsConfig)
 	conversations := affinity.New(cmp.Or(c.AffinityEntries, affinity.DefaultEntries), nil)
 	if s.usage, err = newAccounts(c, corrector(conversations)); err != nil {
 		return nil, err
@@ -155,14 +172,18 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	observer := s.usage.observe(metrics.Observer())
 	s.extproc = extproc.New(extproc.Config{
 		Router: s.router, Logger: c.Logger, Observer: observe(observer, c.Observe),
-		MaxInflightBytes: c.MaxInflightBytes, Hold: true,
+		MaxInflightBytes: c.MaxInflightBytes, Hold: true, Credentials: secure.of(extprocListener),
 		Services: []func(grpc.ServiceRegistrar){s.usage.service.Register},
 		Affinity: conversations,
 	})
-	s.adsGRPC = grpc.NewServer(
+	adsOptions := []grpc.ServerOption{
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 5 * time.Second, Timeout: 5 * time.Second}),
-	)
+	}
+	if adsCredentials != nil {
+		adsOptions = append(adsOptions, grpc.Creds(adsCredentials))
+	}
+	s.adsGRPC = grpc.NewServer(adsOptions...)
 	s.ads.Register(s.adsGRPC)
 
 	s.serve("ext_proc", func() error { return s.extproc.Serve(extprocListener) })
@@ -271,6 +292,7 @@ func (s *Sidecar) compilePolicy(p *policies.Policy) (*router.Snapshot, error) {
 func (s *Sidecar) stage(ctx context.Context, snapshot *router.Snapshot) (func(), error) {
 	resources, err := xds.Build(snapshot, xds.Options{
 		Listen: s.config.Listen, ExtProc: s.addresses.ExtProc, RequestTimeout: s.config.RequestTimeout,
+		ExtProcTLS: s.extprocTLS,
 	})
 	if err != nil {
 		return nil, err
