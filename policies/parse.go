@@ -10,25 +10,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"buf.build/go/protovalidate"
 	"buf.build/go/protoyaml"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
-
-	"wye/policies/policyv1"
 )
 
 // MaxBytes bounds a policy document.
 const MaxBytes = 1 << 20
-
-// validator holds the compiled rules of the schema. It is built once, when the
-// first document is read.
-var validator = sync.OnceValues(func() (protovalidate.Validator, error) {
-	return protovalidate.New(protovalidate.WithMessages(&policyv1.Policy{}), protovalidate.WithDisableLazy())
-})
 
 // parse reads a YAML or JSON document into m and reports the faults of syntax
 // and type. The outline is nil when the document could not be read at all.
