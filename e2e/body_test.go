@@ -82,7 +82,7 @@ func topLevelModel(body string) int {
 func testBodyForReasoningModel(t *testing.T, s *rig.Stack) {
 	id := rig.ID()
 	body := `{"temperature":0.5,"model":"thinking", "top_p":0.9,"messages":[{"role":"user","content":"hi"}],` +
-		`"seed":7,"stop":["a","b"],"max_tokens":64,"logit_bias":{"1":2},"user":"u"}`
+		`"seed":7,"stop":["a","b"],"max_tokens":64,"logit_bias":{"1":2},"user":"u","reasoning_effort":"minimal","prompt_cache_key":"k\u0031"}`
 	got := s.Post(t, []byte(body), rig.IDHeader, id)
 	if got.Status != http.StatusOK {
 		t.Fatalf("status %d: %s", got.Status, got.Body)
@@ -97,7 +97,7 @@ func testBodyForReasoningModel(t *testing.T, s *rig.Stack) {
 	}
 	want := map[string]string{
 		"model": `"` + s.SendAs("thinker-us") + `"`, "messages": `[{"role":"user","content":"hi"}]`,
-		"seed": "7", "max_completion_tokens": "64", "user": `"u"`,
+		"seed": "7", "max_completion_tokens": "64", "user": `"u"`, "reasoning_effort": `"low"`, "prompt_cache_key": `"k\u0031"`,
 	}
 	have := map[string]string{}
 	for name, value := range sent {

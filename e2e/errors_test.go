@@ -25,7 +25,7 @@ func testErrors(t *testing.T, s *rig.Stack) {
 		says        []string // parts of the message
 	}{
 		{name: "unknown deployment", body: `{"model":"nope",` + hi + `}`, status: 404, code: "model_not_found", param: "model", says: []string{"nope"}},
-		{name: "a model's own name", body: `{"model":"large",` + hi + `}`, status: 404, code: "model_not_found", param: "model"},
+		{name: "a model's own name", body: `{"model":"small",` + hi + `}`, status: 404, code: "model_not_found", param: "model"},
 		{name: "deployment name with quotes", body: `{"model":"a\"b\\u0000\u2028",` + hi + `}`, status: 404, code: "model_not_found", param: "model"},
 		{name: "empty body", body: ``, status: 400, code: "invalid_json"},
 		{name: "white space", body: "  \n", status: 400, code: "invalid_json"},

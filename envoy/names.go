@@ -99,6 +99,9 @@ const (
 	MetadataSendAs         = "wye-send-as"          // value of the body's model field
 	MetadataDrop           = "wye-drop"             // comma-separated request fields to remove; absent: none
 	MetadataMaxTokensField = "wye-max-tokens-field" // name of the output cap; absent: either
+	// MetadataEffort has values of reasoning_effort to replace, as from=to with
+	// commas between; absent: none.
+	MetadataEffort = "wye-reasoning-effort"
 )
 
 // MetadataZone is initial gRPC metadata of the ext_proc streams of an Envoy that

@@ -80,6 +80,7 @@ func TestRoutingConfigRefused(t *testing.T) {
 			"parameters that none honours", "auto", `{"models":["large"],"require_parameters":true}`, `,"temperature":0`,
 			"no_candidate", "", "ignores a parameter",
 		},
+		{"agent tools", "auto", `{}`, `,"tools":[{"type":"web_search"}]`, "no_candidate", "", "large: its publisher does not host"},
 		{"no deployment", "nobody", `{"models":["large"],"require_parameters":true}`, ``, "model_not_found", "model", `"nobody"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -33,6 +33,13 @@ func fallbackEdit(ctx context.Context) (e wire.Edit, ok bool) {
 	if v := metadata.ValueFromIncomingContext(ctx, envoy.MetadataMaxTokensField); len(v) > 0 {
 		e.MaxTokensField = v[0]
 	}
+	for _, v := range metadata.ValueFromIncomingContext(ctx, envoy.MetadataEffort) {
+		for pair := range strings.SplitSeq(v, ",") {
+			if from, to, ok := strings.Cut(pair, "="); ok {
+				e.ReasoningEffort = append(e.ReasoningEffort, [2]string{from, to})
+			}
+		}
+	}
 	return e, true
 }
 

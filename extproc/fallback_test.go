@@ -23,7 +23,7 @@ func TestFallback(t *testing.T) {
 		Router:   new(router.Router),
 		Observer: extproc.Observer{Fallback: func() { fallbacks.Add(1) }},
 	})
-	const first = `{"model":"small-v1", "n":1.00,"temperature":0.5,"max_tokens":7,"messages":[],"logprobs":true}`
+	const first = `{"model":"small-v1", "n":1.00,"temperature":0.5,"max_tokens":7,"messages":[],"logprobs":true,"reasoning_effort":"none"}`
 	for name, tc := range map[string]struct {
 		metadata []string
 		want     string
@@ -34,7 +34,11 @@ func TestFallback(t *testing.T) {
 		},
 		"dropped fields": {
 			[]string{envoy.MetadataSendAs, "large-v1", envoy.MetadataDrop, "temperature,logprobs"},
-			`{"model":"large-v1", "n":1.00,"max_tokens":7,"messages":[]}`,
+			`{"model":"large-v1", "n":1.00,"max_tokens":7,"messages":[],"reasoning_effort":"none"}`,
+		},
+		"reasoning effort": {
+			[]string{envoy.MetadataSendAs, "large-v1", envoy.MetadataEffort, "minimal=low,none=low"},
+			strings.NewReplacer("small-v1", "large-v1", `"none"`, `"low"`).Replace(first),
 		},
 		"output cap": {
 			[]string{envoy.MetadataSendAs, "large-v1", envoy.MetadataMaxTokensField, "max_completion_tokens"},
@@ -51,8 +55,8 @@ func TestFallback(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	if n := fallbacks.Load(); n != 3 {
-		t.Errorf("%d fallbacks observed, want 3", n)
+	if n := fallbacks.Load(); n != 4 {
+		t.Errorf("%d fallbacks observed, want 4", n)
 	}
 }
 

@@ -79,6 +79,7 @@ func RequestOf(f *wire.Facts, req *router.Request) {
 	*req = router.Request{
 		Deployment:      f.Model,
 		Needs:           needs,
+		ToolTypes:       f.ToolTypes,
 		PromptTokens:    f.PromptTokens,
 		PromptTokensMax: f.PromptTokensMax,
 		OutputCap:       f.OutputCap,
@@ -120,6 +121,7 @@ func (st *stream) rewrite() *[]byte {
 	out := st.server.buffers.Get(len(st.bytes()) + rewriteSlack)
 	st.edit = wire.Edit{
 		Model: backend.SendAs, Drop: model.Parameters.Drop, MaxTokensField: model.Parameters.MaxTokensField,
+		ReasoningEffort: model.Parameters.ReasoningEffort,
 	}
 	if st.facts.api != router.APIChat {
 		st.edit.MaxTokensField = "" // other APIs have one name

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
+	"github.com/google/go-cmp/cmp"
 
 	"wye/policies"
 	"wye/policies/policyv1"
@@ -108,7 +109,7 @@ func TestReasoningModels(t *testing.T) {
 	var got []string
 	for _, m := range catalog(t) {
 		p := m.GetParameters()
-		if len(p.GetDrop()) == 0 && p.GetMaxTokensField() == "" {
+		if p.GetMaxTokensField() == "" && !slices.Contains(p.GetDrop(), "temperature") {
 			continue
 		}
 		got = append(got, m.GetName())
@@ -118,6 +119,34 @@ func TestReasoningModels(t *testing.T) {
 	}
 	if !slices.Equal(got, strict) {
 		t.Errorf("models with parameters: %v\nwant %v", got, strict)
+	}
+}
+
+// TestReasoningEffort pins which models are not sent reasoning_effort, and what
+// others are sent of it.
+func TestReasoningEffort(t *testing.T) {
+	t.Parallel()
+	deaf := []string{"gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-4o", "gpt-4o-mini", "gpt-5-chat", "Llama-4-Maverick-17B-128E-Instruct-FP8"}
+	older := map[string]string{"none": "low", "minimal": "low", "xhigh": "high"}
+	first := map[string]string{"none": "minimal", "xhigh": "high"}
+	replaced := map[string]map[string]string{
+		"o4-mini": older, "gpt-oss-120b": older, "gpt-5": first, "gpt-5-mini": first, "gpt-5-nano": first, "gpt-5.2": {"minimal": "low"},
+	}
+	var got []string
+	for _, m := range catalog(t) {
+		p := m.GetParameters()
+		if slices.Contains(p.GetDrop(), "reasoning_effort") {
+			got = append(got, m.GetName())
+			if m.GetAbility().GetReasoning() {
+				t.Errorf("%s reasons", m.GetName())
+			}
+		}
+		if diff := cmp.Diff(replaced[m.GetName()], p.GetReasoningEffort()); diff != "" {
+			t.Errorf("%s: %s", m.GetName(), diff)
+		}
+	}
+	if !slices.Equal(got, deaf) {
+		t.Errorf("models without reasoning_effort: %v\nwant %v", got, deaf)
 	}
 }
 

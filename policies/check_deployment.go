@@ -123,6 +123,17 @@ func (c *checker) checkDeployment(path string, d *policyv1.Deployment) {
 			unknown("predictor version", v, c.versions), strings.Join(c.versions, ", "))
 	}
 	c.checkTimeouts(path, d)
+	c.checkPublishers(path+".agent_tools.publishers", d)
+}
+
+// checkPublishers warns of publishers of agent tools that no model of the subset
+// has: a misspelt one lets no model serve.
+func (c *checker) checkPublishers(path string, d *policyv1.Deployment) {
+	for i, p := range d.GetAgentTools().GetPublishers() {
+		if p != router.AnyPublisher && !slices.ContainsFunc(d.GetSubset(), func(m string) bool { return c.models[m].GetPublisher() == p }) {
+			c.warnf(fmt.Sprintf("%s[%d]", path, i), "no model of the subset is of publisher %s", quote(p))
+		}
+	}
 }
 
 // checkMember checks one model of a subset and reports whether it can serve.

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"wye/policies/policyv1"
@@ -94,6 +95,10 @@ func compileModel(m *policyv1.Model) router.Model {
 			MaxTokensField: m.GetParameters().GetMaxTokensField(),
 		},
 	}
+	efforts := m.GetParameters().GetReasoningEffort()
+	for _, from := range slices.Sorted(maps.Keys(efforts)) {
+		out.Parameters.ReasoningEffort = append(out.Parameters.ReasoningEffort, [2]string{from, efforts[from]})
+	}
 	if long := m.GetPrice().GetLongContext(); long != nil {
 		out.Price.LongContextTokens = int(long.GetAboveTokens())
 		out.Price.LongContextInput = long.GetInput()
@@ -178,6 +183,9 @@ func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelInde
 		Affinity: router.Affinity{
 			Strategy: compileStrategy(d.GetAffinity().GetStrategy()), Idle: d.GetAffinity().GetIdle().AsDuration(),
 		},
+	}
+	if a := d.GetAgentTools(); a != nil {
+		out.AgentTools = router.AgentTools{Types: a.GetTypes(), Publishers: a.GetPublishers()}
 	}
 	for _, m := range d.GetAllowedModes().GetModes() {
 		out.AllowedModes = out.AllowedModes.With(compileMode(m))

@@ -147,6 +147,16 @@ func (c *checker) effectiveDeployment(d *policyv1.Deployment) *policyv1.Deployme
 	}
 	slices.Sort(e.AllowedModes.Modes)
 	slices.Sort(e.Aliases)
+	if a := e.AgentTools; a != nil {
+		slices.Sort(a.Types)
+		slices.Sort(a.Publishers)
+		if len(a.GetPublishers()) == 1 && a.GetPublishers()[0] == router.PublisherOpenAI {
+			a.Publishers = nil
+		}
+		if len(a.GetTypes())+len(a.GetPublishers()) == 0 {
+			e.AgentTools = nil // as if it were not there
+		}
+	}
 	if e.GetZone() == "" {
 		e.Zone = router.ZoneGlobal
 	}

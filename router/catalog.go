@@ -65,6 +65,9 @@ type Parameters struct {
 	// MaxTokensField is the name under which the model takes the output cap:
 	// max_tokens, max_completion_tokens, or empty for either.
 	MaxTokensField string
+	// ReasoningEffort has values of the request's reasoning_effort and what the
+	// model is sent in their place, sorted.
+	ReasoningEffort [][2]string
 }
 
 // Backend is one place where a model is served.
@@ -98,6 +101,9 @@ func (b *Backend) contentHash(m *Model) string {
 		fmt.Fprintf(h, " apis %d ", b.APIs)
 	}
 	fmt.Fprintf(h, "%q %q %q", b.Address, m.Parameters.Drop, m.Parameters.MaxTokensField)
+	if e := m.Parameters.ReasoningEffort; len(e) > 0 {
+		fmt.Fprintf(h, " effort %q", e)
+	}
 	if b.TLS != nil {
 		fmt.Fprintf(h, " tls %q %q", b.TLS.ServerName, b.TLS.CAFile)
 	}

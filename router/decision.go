@@ -17,6 +17,7 @@ const (
 	ReasonProtocol
 	ReasonCapability
 	ReasonParameter
+	ReasonAgentTools
 	ReasonContext
 	ReasonOutputCap
 	ReasonCost
@@ -37,6 +38,8 @@ func (r Reason) String() string {
 		return "lacks a capability"
 	case ReasonParameter:
 		return "ignores a parameter that the request requires"
+	case ReasonAgentTools:
+		return "its publisher does not host the request's agent tools"
 	case ReasonContext:
 		return "context window too small"
 	case ReasonOutputCap:
@@ -150,7 +153,7 @@ func (d *Decision) noCandidate(req *Request) *Error {
 			largest = max(largest, m.promptLimit(req.OutputCap))
 		case ReasonOutputCap, ReasonCost:
 			otherwise = true
-		case ReasonNone, ReasonUnwanted, ReasonZone, ReasonProtocol, ReasonCapability, ReasonParameter:
+		case ReasonNone, ReasonUnwanted, ReasonZone, ReasonProtocol, ReasonCapability, ReasonParameter, ReasonAgentTools:
 			// Nothing about the request's size would let this model serve it.
 		}
 		if i > 0 {

@@ -9,7 +9,7 @@ import (
 
 // choosy is a snapshot with one deployment d of the models a, b, c and far, the
 // last of which no backend serves in the zone. b ignores temperature.
-func choosy(t *testing.T) *router.Snapshot {
+func choosy(t *testing.T, edits ...func(*router.Deployment)) *router.Snapshot {
 	t.Helper()
 	var models []router.Model
 	var backends []router.Backend
@@ -27,10 +27,14 @@ func choosy(t *testing.T) *router.Snapshot {
 		}
 		backends = append(backends, router.Backend{Name: m.Name, Model: router.ModelIndex(i), Zone: zone})
 	}
-	s, err := router.NewSnapshot(router.Config{Models: models, Backends: backends, Deployments: []router.Deployment{{
+	d := router.Deployment{
 		Name: "d", Mode: router.ModeQuality, AllowedModes: router.ModeSet(0).With(router.ModeQuality), Zone: "eu",
 		Subset: []router.ModelIndex{0, 1, 2, 3}, MaxAttempts: 4, Scorer: evenScorer{},
-	}}})
+	}
+	for _, edit := range edits {
+		edit(&d)
+	}
+	s, err := router.NewSnapshot(router.Config{Models: models, Backends: backends, Deployments: []router.Deployment{d}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +115,12 @@ func TestRestrictedRequests(t *testing.T) {
 		{"only out of the zone", router.Request{Only: router.Members(0).With(3)}, "", map[string]router.Reason{"far": router.ReasonZone}},
 		{"deaf", router.Request{Deaf: router.Members(0).With(1)}, "a c", map[string]router.Reason{"b": router.ReasonParameter}},
 		{"all deaf", router.Request{Deaf: 0b1111}, "", map[string]router.Reason{"a": router.ReasonParameter, "far": router.ReasonZone}},
+		{
+			"agent tools",
+			router.Request{ToolTypes: [][]byte{[]byte("web_search")}},
+			"a",
+			map[string]router.Reason{"b": router.ReasonAgentTools, "c": router.ReasonAgentTools, "far": router.ReasonZone},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -134,6 +144,47 @@ func TestRestrictedRequests(t *testing.T) {
 				if want, ok := tt.reasons[s.Models[c.Model].Name]; ok && c.Reason != want {
 					t.Errorf("%s: %v, want %v", s.Models[c.Model].Name, c.Reason, want)
 				}
+			}
+		})
+	}
+}
+
+// Which requests have agent tools, and whose models may be given them, is the
+// deployment's to say.
+func TestAgentTools(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		tools router.AgentTools
+		types string
+		chain string
+	}{
+		{"no tools", router.AgentTools{}, "", "a b c"},
+		{"any type", router.AgentTools{}, "mcp", "a"},
+		{"other types", router.AgentTools{Types: []string{"web_search"}}, "mcp", "a b c"},
+		{"one of several", router.AgentTools{Types: []string{"x", "web_search"}}, "mcp web_search", "a"},
+		{"another publisher", router.AgentTools{Publishers: []string{"Meta"}}, "mcp", "b"},
+		{"every publisher", router.AgentTools{Publishers: []string{router.AnyPublisher}}, "mcp", "a b c"},
+		{"no publisher", router.AgentTools{Publishers: []string{"xAI"}}, "mcp", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := choosy(t, func(d *router.Deployment) { d.AgentTools = tt.tools })
+			req := router.Request{Deployment: []byte("d")}
+			for name := range strings.FieldsSeq(tt.types) {
+				req.ToolTypes = append(req.ToolTypes, []byte(name))
+			}
+			var d router.Decision
+			err := s.Route(&req, &d)
+			if (err == nil) != (tt.chain != "") || err != nil && !strings.Contains(err.Message, "agent tools") {
+				t.Fatalf("error %v", err)
+			}
+			var chain []string
+			for _, step := range d.Chain {
+				chain = append(chain, s.Models[step.Model].Name)
+			}
+			if got := strings.Join(chain, " "); got != tt.chain {
+				t.Errorf("chain %q, want %q", got, tt.chain)
 			}
 		})
 	}

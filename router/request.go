@@ -13,6 +13,9 @@ type Request struct {
 	// parameter that the client requires.
 	Deaf  Members
 	Needs Capability
+	// ToolTypes are the types of the declared tools that the client does not run
+	// itself, each once.
+	ToolTypes [][]byte
 	// PromptTokens is the best estimate of the prompt's length, used for cost;
 	// PromptTokensMax errs on the safe side. A model whose window holds it is
 	// preferred; one that does not hold even a quarter more than the best

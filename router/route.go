@@ -41,6 +41,7 @@ func (s *Snapshot) Route(req *Request, d *Decision) *Error {
 // filter applies the hard filters that need no estimate. named is the model that
 // the request names in place of the deployment, empty when it names none.
 func (d *Decision) filter(req *Request, named Members) {
+	agents := d.Deployment.AgentTools.in(req.ToolTypes)
 	for i, m := range d.Deployment.Subset {
 		c := Candidate{Model: m, position: uint8(i)}
 		model := &d.Snapshot.Models[m]
@@ -55,6 +56,8 @@ func (d *Decision) filter(req *Request, named Members) {
 			c.Reason, c.Lacks = ReasonCapability, req.Needs&^model.Capabilities
 		case req.Deaf.Has(i):
 			c.Reason = ReasonParameter
+		case agents && !d.Deployment.hosts.Has(i):
+			c.Reason = ReasonAgentTools
 		case model.MaxOutput > 0 && req.OutputCap > model.MaxOutput:
 			c.Reason = ReasonOutputCap
 		default:

@@ -44,7 +44,8 @@ type Deployment struct {
 	Mode         Mode
 	AllowedModes ModeSet // what a client may ask for; always has Mode
 	Subset       []ModelIndex
-	NamedModels  bool   // clients may name a model of the subset
+	NamedModels  bool // clients may name a model of the subset
+	AgentTools   AgentTools
 	Zone         string // empty or "global": any zone
 	Bands        Bands
 	// MaxCost bounds the expected cost of one call in US dollars; 0: none.
@@ -67,6 +68,8 @@ type Deployment struct {
 	backends [][]BackendIndex
 	// serving has, for each API, those of backends that serve its clients.
 	serving [apiCount][][]BackendIndex
+	// hosts are the models that may be given requests with agent tools.
+	hosts Members
 }
 
 // ZoneGlobal is the zone of a deployment that may use every backend.
@@ -169,9 +172,12 @@ func NewSnapshot(c Config) (*Snapshot, error) {
 			fault("deployment %q: affinity %v", d.Name, d.Affinity.Strategy)
 		}
 		d.Affinity = d.Affinity.withDefaults()
-		for _, m := range d.Subset {
-			if int(m) >= len(c.Models) {
+		for j, m := range d.Subset {
+			switch {
+			case int(m) >= len(c.Models):
 				fault("deployment %q: model index %d out of range", d.Name, m)
+			case d.AgentTools.hostedBy(c.Models[m].Publisher):
+				d.hosts = d.hosts.With(j)
 			}
 		}
 		d.backends = make([][]BackendIndex, len(d.Subset))

@@ -88,6 +88,7 @@ func TestBackendHash(t *testing.T) {
 		"path prefix": func(c *router.Config) { c.Backends[0].PathPrefix = "/x" },
 		"tls":         func(c *router.Config) { c.Backends[0].TLS = &router.TLS{} },
 		"server name": func(c *router.Config) { c.Backends[0].TLS = &router.TLS{ServerName: "x"} },
+		"effort":      func(c *router.Config) { c.Models[0].Parameters.ReasoningEffort = [][2]string{{"a", "b"}} },
 		"ca":          func(c *router.Config) { c.Backends[0].TLS = &router.TLS{CAFile: "x"} },
 		"credential":  func(c *router.Config) { c.Backends[0].Credential = &router.Credential{Env: "X"} },
 		"key file":    func(c *router.Config) { c.Backends[0].Credential = &router.Credential{File: "X"} },

@@ -149,6 +149,56 @@ func TestSends(t *testing.T) {
 	}
 }
 
+func TestToolTypes(t *testing.T) {
+	t.Parallel()
+	many := make([]string, wire.MaxToolTypes+1)
+	for i := range many {
+		many[i] = `{"type":"t` + strconv.Itoa(i) + `"}`
+	}
+	for _, tt := range []struct {
+		name, fields string
+		want         []string
+		code         string
+	}{
+		{"none", `"tools":[]`, nil, ""},
+		{"the client's own", `"tools":[{"type":"function","function":{"name":"f","type":"x"}},{"type":"custom","custom":{"name":"g"}}]`, nil, ""},
+		{"no type", `"tools":[{"function":{"name":"f"}},{"type":null},{"type":7}]`, nil, ""},
+		{"of the older protocol", `"functions":[{"name":"f"}]`, nil, ""},
+		{
+			"the provider's", `"tools":[{"type":"web_search"},{"type":"function"},{"type":"co\u0064e"},{"type":"mcp"},{"type":"code"}]`,
+			[]string{"web_search", "code", "mcp"},
+			"",
+		},
+		{"an escape of the client's", `"tools":[{"type":"f\u0075nction"}]`, nil, ""},
+		{"web_search_options", `"web_search_options":{}`, []string{"web_search"}, ""},
+		{"both", `"web_search_options":{"a":[]},"tools":[{"type":"web_search"}]`, []string{"web_search"}, ""},
+		{"no options", `"web_search_options":null`, nil, ""},
+		{"too many", `"tools":[` + strings.Join(many, ",") + `]`, nil, wire.CodeInvalidValue},
+		{"as many as there may be", `"tools":[` + strings.Join(many[1:], ",") + `,{"type":"t1"}]`, nil, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var f wire.Facts
+			body := []byte(`{"model":"a",` + tt.fields + `,"messages":[{"role":"user","content":"hi"}]}`)
+			for range 2 { // reused memory must not show
+				if p := wire.Scan(body, &f); p != nil {
+					if p.Code != tt.code {
+						t.Fatal(p)
+					}
+					return
+				}
+			}
+			var got []string
+			for _, name := range f.ToolTypes {
+				got = append(got, string(name))
+			}
+			if tt.code != "" || tt.name != "as many as there may be" && !cmp.Equal(tt.want, got) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestRoutingConfigAllocatesNothing(t *testing.T) {
 	body := withRouting(`{"mode":"cost","models":["a",{"name":"b","version":"1"}],"require_parameters":true,
 		"session_affinity":{"strategy":"sticky","session_id":"s-1"}}`)

@@ -29,13 +29,16 @@ type Facts struct {
 	Model                []byte
 	ModelStart, ModelEnd int
 
-	Stream     bool
-	OutputCap  int // max_completion_tokens, else max_tokens, else 0; max_output_tokens of Responses
-	HasImages  bool
-	HasPDF     bool
-	HasTools   bool
-	Parallel   bool // parallel_tool_calls is true
-	HasSchema  bool // response_format asks for a JSON schema
+	Stream    bool
+	OutputCap int // max_completion_tokens, else max_tokens, else 0; max_output_tokens of Responses
+	HasImages bool
+	HasPDF    bool
+	HasTools  bool
+	Parallel  bool // parallel_tool_calls is true
+	HasSchema bool // response_format asks for a JSON schema
+	// ToolTypes are the types of the declared tools that the provider runs, each
+	// once: not function and custom, which the client runs.
+	ToolTypes  [][]byte
 	Messages   int
 	ToolCount  int
 	ImageCount int
@@ -89,7 +92,7 @@ const keepTexts = 1024
 // reset makes f as good as new and keeps its memory.
 func (f *Facts) reset() {
 	kept := Facts{
-		fields: f.fields[:0], texts: f.texts[:0], names: f.names[:0], refs: f.refs[:0],
+		fields: f.fields[:0], texts: f.texts[:0], names: f.names[:0], refs: f.refs[:0], ToolTypes: f.ToolTypes[:0],
 		system: f.system, user: f.user, history: f.history, since: f.since, tools: f.tools,
 	}
 	if cap(kept.texts) > keepTexts {

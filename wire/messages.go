@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 )
@@ -277,7 +278,7 @@ func (r *reader) tools(param string) bool {
 		r.f.ToolCount++
 		r.f.HasTools = true
 		r.tokens.overhead(perTool)
-		if !r.tool() {
+		if !r.tool(true) {
 			return false
 		}
 	}
@@ -285,8 +286,9 @@ func (r *reader) tools(param string) bool {
 }
 
 // tool reads a declared tool, or the function or custom tool inside it. Its
-// schema is shown to the model and so counts as it is written.
-func (r *reader) tool() bool {
+// schema is shown to the model and so counts as it is written. outer: it is a
+// tool and not something inside one.
+func (r *reader) tool(outer bool) bool {
 	if r.peek() != '{' {
 		return r.skip()
 	}
@@ -301,9 +303,11 @@ func (r *reader) tool() bool {
 		ok := false
 		switch string(r.name(k)) {
 		case "function", "custom":
-			ok = r.tool()
+			ok = r.tool(false)
 		case "name", "description":
 			ok = r.toolText()
+		case "type":
+			ok = r.toolType(outer)
 		case "parameters", "format", "input_schema":
 			ok = r.counted()
 		default:
@@ -314,6 +318,55 @@ func (r *reader) tool() bool {
 		}
 	}
 }
+
+// MaxToolTypes is how many types of tools that providers run a request may name.
+const MaxToolTypes = 32
+
+// toolType notes the type of a tool unless it is one that clients run. Anthropic's
+// types are not noted: only backends of its own API are sent such requests.
+func (r *reader) toolType(outer bool) bool {
+	if !outer || r.peek() != '"' || r.shape == ShapeMessages || r.shape == ShapeCountTokens {
+		return r.skip()
+	}
+	v, ok := r.str()
+	if !ok {
+		return false
+	}
+	switch string(r.name(v)) {
+	case "function", "custom":
+		return true
+	}
+	name := r.body[v.start:v.end]
+	if v.escaped {
+		name = r.f.keep(name)
+	}
+	return r.hosted(name)
+}
+
+// hosted notes a type of tools that providers run; name is a view that lasts.
+func (r *reader) hosted(name []byte) bool {
+	for _, known := range r.f.ToolTypes {
+		if bytes.Equal(known, name) {
+			return true
+		}
+	}
+	if len(r.f.ToolTypes) == MaxToolTypes {
+		return r.fail(invalid(CodeInvalidValue, "tools", "tools have more than "+strconv.Itoa(MaxToolTypes)+" types"))
+	}
+	r.f.ToolTypes = append(r.f.ToolTypes, name)
+	return true
+}
+
+// webSearch reads web_search_options, which ask for a search without declaring
+// a tool.
+func (r *reader) webSearch() bool {
+	if r.peek() == 'n' {
+		return r.literal("null")
+	}
+	return r.skip() && r.hosted(webSearchTool)
+}
+
+var webSearchTool = []byte("web_search")
 
 func (r *reader) toolText() bool {
 	if r.peek() != '"' {

@@ -16,6 +16,9 @@ type Edit struct {
 	// max_tokens or max_completion_tokens. Empty leaves it as the client
 	// wrote it.
 	MaxTokensField string
+	// ReasoningEffort has values of reasoning_effort and what is sent in the place
+	// of each. No value is in both columns.
+	ReasoningEffort [][2]string
 }
 
 const (
@@ -37,7 +40,7 @@ func ScanFields(body []byte, f *Facts) *Problem {
 
 // AppendRewrite appends body as e wants it to dst. f holds what Scan or
 // ScanFields found in that same body. Every byte stays as the client wrote it,
-// except the model's value, the fields that are removed, each with one comma
+// except the values of the model and of reasoning_effort, the fields that are removed, each with one comma
 // and the white space around it, and the name of the output cap. routing_config,
 // which is for the router alone, is always removed. A body without a model field
 // is given one at its start. A rewrite repeated changes
@@ -74,6 +77,12 @@ func AppendRewrite(dst, body []byte, f *Facts, e Edit) []byte {
 			dst = append(dst, body[from:at.val]...)
 			dst = appendString(dst, e.Model)
 			from = at.end
+		case string(at.name) == "reasoning_effort":
+			if to := e.effort(body[at.val:at.end]); to != "" {
+				dst = append(dst, body[from:at.val]...)
+				dst = appendString(dst, to)
+				from = at.end
+			}
 		case i == keeper && string(at.name) != e.MaxTokensField:
 			dst = append(dst, body[from:at.key]...)
 			dst = appendString(dst, e.MaxTokensField)
@@ -87,6 +96,26 @@ func AppendRewrite(dst, body []byte, f *Facts, e Edit) []byte {
 		from = f.fields[n].end
 	}
 	return append(dst, body[from:]...)
+}
+
+// effort is what is sent in the place of a value of reasoning_effort, empty when
+// the value stays.
+func (e *Edit) effort(value []byte) string {
+	if len(e.ReasoningEffort) == 0 || value[0] != '"' {
+		return ""
+	}
+	var room [64]byte // more than any value has that may be replaced
+	raw := value[1 : len(value)-1]
+	text, n := unescape(room[:0], raw, len(room))
+	if n < len(raw) {
+		return ""
+	}
+	for _, pair := range e.ReasoningEffort {
+		if pair[0] == string(text) {
+			return pair[1]
+		}
+	}
+	return ""
 }
 
 // appendModel appends the start of the body and a model field that it does not

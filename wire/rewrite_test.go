@@ -112,6 +112,31 @@ func TestAppendRewrite(t *testing.T) {
 			`{"model":"served",` + messages + `}`, "",
 		},
 		{
+			"an effort is replaced", `{"model":"auto","reasoning_effort" : "m\u0069nimal" ,` + messages + `}`,
+			wire.Edit{ReasoningEffort: [][2]string{{"minimal", "low"}, {"none", "low"}}},
+			`{"model":"served","reasoning_effort" : "low" ,` + messages + `}`, "",
+		},
+		{
+			"another effort stays", `{"model":"auto","reasoning_effort":"h\u0069gh",` + messages + `}`,
+			wire.Edit{ReasoningEffort: [][2]string{{"minimal", "low"}}},
+			`{"model":"served","reasoning_effort":"h\u0069gh",` + messages + `}`, "",
+		},
+		{
+			"so does what is no effort", `{"model":"auto","reasoning_effort":{"minimal":1},` + messages + `}`,
+			wire.Edit{ReasoningEffort: [][2]string{{"minimal", "low"}}},
+			`{"model":"served","reasoning_effort":{"minimal":1},` + messages + `}`, "",
+		},
+		{
+			"and a very long one", `{"model":"auto","reasoning_effort":"` + strings.Repeat("minimal", 20) + `",` + messages + `}`,
+			wire.Edit{ReasoningEffort: [][2]string{{"minimal", "low"}}},
+			`{"model":"served","reasoning_effort":"` + strings.Repeat("minimal", 20) + `",` + messages + `}`, "",
+		},
+		{
+			"an effort is dropped", `{"model":"auto","reasoning_effort":"minimal",` + messages + `}`,
+			wire.Edit{ReasoningEffort: [][2]string{{"minimal", "low"}}, Drop: []string{"reasoning_effort"}},
+			`{"model":"served",` + messages + `}`, "reasoning_effort",
+		},
+		{
 			"a cap may be dropped", `{"model":"auto","max_tokens":5,` + messages + `}`,
 			wire.Edit{Drop: []string{"max_tokens"}},
 			`{"model":"served",` + messages + `}`, "max_tokens",

@@ -67,13 +67,14 @@ const (
 	fieldAudio
 	fieldModalities
 	fieldRoutingConfig
+	fieldWebSearch
 )
 
 // knownNames lists the fields that Scan reads, in the order of their bits.
 var knownNames = [...]string{
 	"model", "messages", "stream", "max_tokens", "max_completion_tokens", "tools", "functions",
 	"parallel_tool_calls", "response_format", "audio", "modalities",
-	routingConfig,
+	routingConfig, "web_search_options",
 }
 
 // lookUp returns the field that name spells, 0 when Scan does not read it.
@@ -237,6 +238,8 @@ func (r *reader) value(is known) bool {
 		return r.modalities()
 	case fieldRoutingConfig:
 		return r.routing()
+	case fieldWebSearch:
+		return r.webSearch()
 	}
 	return r.skip()
 }

@@ -244,7 +244,7 @@ func TestFailover(t *testing.T) {
 		c.Backends[0].Credential = &router.Credential{Env: "A", Header: "X-Goog-Api-Key"}
 		c.Backends[0].PathPrefix = "/openai"
 		c.Backends[1].Credential = &router.Credential{Env: "B", Header: "Authorization", Prefix: "Bearer "}
-		c.Models[1].Parameters = router.Parameters{Drop: []string{"temperature", "top_p"}, MaxTokensField: "max_completion_tokens"}
+		c.Models[1].Parameters = router.Parameters{Drop: []string{"temperature", "top_p"}, MaxTokensField: "max_completion_tokens", ReasoningEffort: [][2]string{{"minimal", "low"}, {"none", "low"}}}
 	})
 	config.Models = append(config.Models, router.Model{Name: "c"})
 	config.Backends = append(config.Backends, router.Backend{Name: "c-us", Model: 2, SendAs: "c-100%", Address: c.address(), Zone: "us"})
@@ -278,7 +278,7 @@ func TestFailover(t *testing.T) {
 	var rewrites []map[string]string
 	for _, call := range g.processor.seen()[1:] {
 		m := map[string]string{}
-		for _, k := range []string{envoy.MetadataSendAs, envoy.MetadataDrop, envoy.MetadataMaxTokensField} {
+		for _, k := range []string{envoy.MetadataSendAs, envoy.MetadataDrop, envoy.MetadataMaxTokensField, envoy.MetadataEffort} {
 			if v := call.metadata.Get(k); v != nil {
 				m[k] = strings.Join(v, "|")
 			}
@@ -289,7 +289,10 @@ func TestFailover(t *testing.T) {
 		rewrites = append(rewrites, m)
 	}
 	wantRewrites := []map[string]string{
-		{envoy.MetadataSendAs: "b-sent", envoy.MetadataDrop: "temperature,top_p", envoy.MetadataMaxTokensField: "max_completion_tokens"},
+		{
+			envoy.MetadataSendAs: "b-sent", envoy.MetadataDrop: "temperature,top_p", envoy.MetadataMaxTokensField: "max_completion_tokens",
+			envoy.MetadataEffort: "minimal=low,none=low",
+		},
 		{envoy.MetadataSendAs: "c-100%"},
 	}
 	if diff := cmp.Diff(wantRewrites, rewrites); diff != "" {

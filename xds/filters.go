@@ -205,11 +205,16 @@ func removeHeader(header string) *mutationv3.HeaderMutation {
 // this backend.
 func (b *builder) rewriteMetadata(backend *router.Backend) ([]*corev3.HeaderValue, error) {
 	parameters := &b.snapshot.Models[backend.Model].Parameters
+	var efforts []string
+	for _, e := range parameters.ReasoningEffort {
+		efforts = append(efforts, e[0]+"="+e[1])
+	}
 	var all []*corev3.HeaderValue
 	for _, kv := range [][2]string{
 		{envoy.MetadataSendAs, backend.SendAs},
 		{envoy.MetadataDrop, strings.Join(parameters.Drop, ",")},
 		{envoy.MetadataMaxTokensField, parameters.MaxTokensField},
+		{envoy.MetadataEffort, strings.Join(efforts, ",")},
 	} {
 		if kv[1] == "" {
 			continue

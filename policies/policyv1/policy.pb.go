@@ -317,7 +317,7 @@ func (x Affinity_Strategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Affinity_Strategy.Descriptor instead.
 func (Affinity_Strategy) EnumDescriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15, 0}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Policy is one document: the models that exist, where they are served and the
@@ -747,8 +747,11 @@ type Parameters struct {
 	Drop []string `protobuf:"bytes,1,rep,name=drop,proto3" json:"drop,omitempty"`
 	// The field that carries the output cap.
 	MaxTokensField *string `protobuf:"bytes,2,opt,name=max_tokens_field,json=maxTokensField,proto3,oneof" json:"max_tokens_field,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Values of reasoning_effort that this model does not know, each with the one
+	// that it is sent in their place. All others stay as the client wrote them.
+	ReasoningEffort map[string]string `protobuf:"bytes,3,rep,name=reasoning_effort,json=reasoningEffort,proto3" json:"reasoning_effort,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Parameters) Reset() {
@@ -793,6 +796,13 @@ func (x *Parameters) GetMaxTokensField() string {
 		return *x.MaxTokensField
 	}
 	return ""
+}
+
+func (x *Parameters) GetReasoningEffort() map[string]string {
+	if x != nil {
+		return x.ReasoningEffort
+	}
+	return nil
 }
 
 // Ability tells the predictor what it cannot have learnt about a model.
@@ -1221,7 +1231,9 @@ type Deployment struct {
 	// as DEPLOYMENT/MODEL, or as MODEL alone where no other deployment offers it or
 	// this is the default deployment. Everything else about the deployment holds:
 	// its zone, its limits and what the request needs. Default false.
-	NamedModels   bool `protobuf:"varint,12,opt,name=named_models,json=namedModels,proto3" json:"named_models,omitempty"`
+	NamedModels bool `protobuf:"varint,12,opt,name=named_models,json=namedModels,proto3" json:"named_models,omitempty"`
+	// Tools that providers host, and whose models are given requests with such.
+	AgentTools    *AgentTools `protobuf:"bytes,13,opt,name=agent_tools,json=agentTools,proto3" json:"agent_tools,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1333,6 +1345,71 @@ func (x *Deployment) GetNamedModels() bool {
 	return false
 }
 
+func (x *Deployment) GetAgentTools() *AgentTools {
+	if x != nil {
+		return x.AgentTools
+	}
+	return nil
+}
+
+// AgentTools restricts requests that declare tools which run at the provider, such
+// as web search or a code interpreter.
+type AgentTools struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types of tools that are meant. Default: every type but function and custom,
+	// and web_search for a request with web_search_options.
+	Types []string `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
+	// Publishers whose models may serve such requests, as the catalog spells them.
+	// Default: OpenAI. "*" stands for every publisher.
+	Publishers    []string `protobuf:"bytes,2,rep,name=publishers,proto3" json:"publishers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentTools) Reset() {
+	*x = AgentTools{}
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentTools) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentTools) ProtoMessage() {}
+
+func (x *AgentTools) ProtoReflect() protoreflect.Message {
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentTools.ProtoReflect.Descriptor instead.
+func (*AgentTools) Descriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AgentTools) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *AgentTools) GetPublishers() []string {
+	if x != nil {
+		return x.Publishers
+	}
+	return nil
+}
+
 // AllowedModes wraps the list so that an empty one ("none but its own") can be
 // told from an absent one.
 type AllowedModes struct {
@@ -1345,7 +1422,7 @@ type AllowedModes struct {
 
 func (x *AllowedModes) Reset() {
 	*x = AllowedModes{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1434,7 @@ func (x *AllowedModes) String() string {
 func (*AllowedModes) ProtoMessage() {}
 
 func (x *AllowedModes) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1447,7 @@ func (x *AllowedModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllowedModes.ProtoReflect.Descriptor instead.
 func (*AllowedModes) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AllowedModes) GetModes() []Mode {
@@ -1399,7 +1476,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1488,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1501,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{12}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Limits) GetMaxBodyBytes() uint32 {
@@ -1476,7 +1553,7 @@ type Bands struct {
 
 func (x *Bands) Reset() {
 	*x = Bands{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1565,7 @@ func (x *Bands) String() string {
 func (*Bands) ProtoMessage() {}
 
 func (x *Bands) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1578,7 @@ func (x *Bands) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bands.ProtoReflect.Descriptor instead.
 func (*Bands) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{13}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Bands) GetBalanced() float64 {
@@ -1532,7 +1609,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1621,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1634,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{14}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Usage) GetEnabled() bool {
@@ -1588,7 +1665,7 @@ type Affinity struct {
 
 func (x *Affinity) Reset() {
 	*x = Affinity{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1677,7 @@ func (x *Affinity) String() string {
 func (*Affinity) ProtoMessage() {}
 
 func (x *Affinity) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1690,7 @@ func (x *Affinity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Affinity.ProtoReflect.Descriptor instead.
 func (*Affinity) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Affinity) GetStrategy() Affinity_Strategy {
@@ -1642,7 +1719,7 @@ type Defaults struct {
 
 func (x *Defaults) Reset() {
 	*x = Defaults{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1731,7 @@ func (x *Defaults) String() string {
 func (*Defaults) ProtoMessage() {}
 
 func (x *Defaults) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1744,7 @@ func (x *Defaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Defaults.ProtoReflect.Descriptor instead.
 func (*Defaults) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Defaults) GetLimits() *Limits {
@@ -1752,12 +1829,17 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x05input\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00j\xf8@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\x05input\x88\x01\x01\x126\n" +
 	"\x06output\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00j\xf8@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x06output\x88\x01\x01B\b\n" +
 	"\x06_inputB\t\n" +
-	"\a_output\"\xbb\x01\n" +
+	"\a_output\"\xa2\x04\n" +
 	"\n" +
 	"Parameters\x12?\n" +
 	"\x04drop\x18\x01 \x03(\tB+\xbaH(\x92\x01%\x10@\x18\x01\"\x1fr\x1d\x10\x01\x18@Z\x05modelZ\bmessagesZ\x06streamR\x04drop\x12W\n" +
 	"\x10max_tokens_field\x18\x02 \x01(\tB(\xbaH%r#R\n" +
-	"max_tokensR\x15max_completion_tokensH\x00R\x0emaxTokensField\x88\x01\x01B\x13\n" +
+	"max_tokensR\x15max_completion_tokensH\x00R\x0emaxTokensField\x88\x01\x01\x12\xa0\x02\n" +
+	"\x10reasoning_effort\x18\x03 \x03(\v2..wye.policy.v1.Parameters.ReasoningEffortEntryB\xc4\x01\xbaH\xc0\x01\xba\x01~\n" +
+	"\x1bparameters.reasoning_effort\x12>a value that takes another's place must not be replaced itself\x1a\x1fthis.all(k, !(this[k] in this))\x9a\x01<\x10\x10\"\x1br\x192\x17^[a-z][a-z0-9_-]{0,31}$*\x1br\x192\x17^[a-z][a-z0-9_-]{0,31}$R\x0freasoningEffort\x1aB\n" +
+	"\x14ReasoningEffortEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x13\n" +
 	"\x11_max_tokens_field\"\xcd\x04\n" +
 	"\aAbility\x12+\n" +
 	"\n" +
@@ -1818,7 +1900,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x06prefix\x18\x04 \x01(\tBg\xbaHd\xba\x01a\n" +
 	"\x11credential.prefix\x12-must be at most 64 printable ASCII characters\x1a\x1dthis.matches('^[ -~]{0,64}$')H\x01R\x06prefix\x88\x01\x01B\x0f\n" +
 	"\x06source\x12\x05\xbaH\x02\b\x01B\t\n" +
-	"\a_prefix\"\xd2\a\n" +
+	"\a_prefix\"\x8e\b\n" +
 	"\n" +
 	"Deployment\x12\xb4\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\x9f\x01\xbaH\x9b\x01\xba\x01\x97\x01\n" +
@@ -1836,9 +1918,17 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x05bands\x18\t \x01(\v2\x14.wye.policy.v1.BandsR\x05bands\x123\n" +
 	"\baffinity\x18\n" +
 	" \x01(\v2\x17.wye.policy.v1.AffinityR\baffinity\x12!\n" +
-	"\fnamed_models\x18\f \x01(\bR\vnamedModelsB\f\n" +
+	"\fnamed_models\x18\f \x01(\bR\vnamedModels\x12:\n" +
+	"\vagent_tools\x18\r \x01(\v2\x19.wye.policy.v1.AgentToolsR\n" +
+	"agentToolsB\f\n" +
 	"\n" +
-	"_predictor\"L\n" +
+	"_predictor\"\x8b\x01\n" +
+	"\n" +
+	"AgentTools\x12H\n" +
+	"\x05types\x18\x01 \x03(\tB2\xbaH/\x92\x01,\x10@\x18\x01\"&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$R\x05types\x123\n" +
+	"\n" +
+	"publishers\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\n" +
+	"publishers\"L\n" +
 	"\fAllowedModes\x12<\n" +
 	"\x05modes\x18\x01 \x03(\x0e2\x13.wye.policy.v1.ModeB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x05modes\"\xfc\x02\n" +
 	"\x06Limits\x129\n" +
@@ -1915,7 +2005,7 @@ func file_wye_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(Capability)(0),             // 0: wye.policy.v1.Capability
 	(Protocol)(0),               // 1: wye.policy.v1.Protocol
@@ -1933,50 +2023,54 @@ var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(*Tls)(nil),                 // 13: wye.policy.v1.Tls
 	(*Credential)(nil),          // 14: wye.policy.v1.Credential
 	(*Deployment)(nil),          // 15: wye.policy.v1.Deployment
-	(*AllowedModes)(nil),        // 16: wye.policy.v1.AllowedModes
-	(*Limits)(nil),              // 17: wye.policy.v1.Limits
-	(*Bands)(nil),               // 18: wye.policy.v1.Bands
-	(*Usage)(nil),               // 19: wye.policy.v1.Usage
-	(*Affinity)(nil),            // 20: wye.policy.v1.Affinity
-	(*Defaults)(nil),            // 21: wye.policy.v1.Defaults
-	nil,                         // 22: wye.policy.v1.Ability.SkillsEntry
-	(*durationpb.Duration)(nil), // 23: google.protobuf.Duration
+	(*AgentTools)(nil),          // 16: wye.policy.v1.AgentTools
+	(*AllowedModes)(nil),        // 17: wye.policy.v1.AllowedModes
+	(*Limits)(nil),              // 18: wye.policy.v1.Limits
+	(*Bands)(nil),               // 19: wye.policy.v1.Bands
+	(*Usage)(nil),               // 20: wye.policy.v1.Usage
+	(*Affinity)(nil),            // 21: wye.policy.v1.Affinity
+	(*Defaults)(nil),            // 22: wye.policy.v1.Defaults
+	nil,                         // 23: wye.policy.v1.Parameters.ReasoningEffortEntry
+	nil,                         // 24: wye.policy.v1.Ability.SkillsEntry
+	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
 }
 var file_wye_policy_v1_policy_proto_depIdxs = []int32{
 	7,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
 	12, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
 	15, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
-	21, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
-	19, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
+	22, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
+	20, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
 	7,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
 	8,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
 	0,  // 7: wye.policy.v1.Model.capabilities:type_name -> wye.policy.v1.Capability
 	10, // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
 	11, // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
 	9,  // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
-	22, // 11: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
-	1,  // 12: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
-	13, // 13: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
-	14, // 14: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
-	2,  // 15: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
-	3,  // 16: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
-	16, // 17: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
-	17, // 18: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
-	18, // 19: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
-	20, // 20: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
-	3,  // 21: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
-	23, // 22: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
-	23, // 23: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
-	4,  // 24: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
-	23, // 25: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
-	17, // 26: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
-	18, // 27: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
-	20, // 28: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	23, // 11: wye.policy.v1.Parameters.reasoning_effort:type_name -> wye.policy.v1.Parameters.ReasoningEffortEntry
+	24, // 12: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
+	1,  // 13: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
+	13, // 14: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
+	14, // 15: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
+	2,  // 16: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
+	3,  // 17: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
+	17, // 18: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
+	18, // 19: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
+	19, // 20: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
+	21, // 21: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
+	16, // 22: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
+	3,  // 23: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
+	25, // 24: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
+	25, // 25: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
+	4,  // 26: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
+	25, // 27: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
+	18, // 28: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
+	19, // 29: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
+	21, // 30: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_wye_policy_v1_policy_proto_init() }
@@ -1995,16 +2089,16 @@ func file_wye_policy_v1_policy_proto_init() {
 		(*Credential_File)(nil),
 	}
 	file_wye_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{}
-	file_wye_policy_v1_policy_proto_msgTypes[12].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[13].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[14].OneofWrappers = []any{}
+	file_wye_policy_v1_policy_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wye_policy_v1_policy_proto_rawDesc), len(file_wye_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
