@@ -86,7 +86,7 @@ func RequestOf(f *wire.Facts, req *router.Request) {
 		Hash:            f.PrefixHash,
 		Text: router.Text{
 			System: f.SystemText, User: f.UserText, History: f.HistoryText, Tools: f.ToolsText,
-			Bytes: f.TextBytes, Turns: f.Messages, Tool: f.ToolCount, Images: f.ImageCount,
+			Bytes: f.TextBytes, TurnBytes: f.TurnBytes, Turns: f.Messages, Tool: f.ToolCount, Images: f.ImageCount,
 		},
 	}
 }

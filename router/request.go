@@ -45,10 +45,11 @@ type Text struct {
 	History []byte // everything between, newest last
 	Tools   []byte // names and descriptions of the declared tools
 	// The counts are of the whole request, not of the clipped text.
-	Bytes  int // text of all messages
-	Turns  int // messages
-	Tool   int // declared tools
-	Images int
+	Bytes     int // text of all messages and tools
+	TurnBytes int // of it, the last user turn's
+	Turns     int // messages
+	Tool      int // declared tools
+	Images    int
 }
 
 // Estimate is what a Scorer says of one model for one request.

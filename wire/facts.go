@@ -44,6 +44,7 @@ type Facts struct {
 	ImageCount int
 	FileCount  int
 	TextBytes  int // unescaped text of all messages and tools, unclipped
+	TurnBytes  int // of it, the last user turn's
 
 	SystemText  []byte // system and developer messages
 	UserText    []byte // the last user turn
@@ -138,12 +139,13 @@ func (f *Facts) place(body []byte, who role) {
 	}
 }
 
-// append adds texts of one message, a line each.
+// append adds texts of one message, a line each, without white space at their
+// ends.
 func (c *clip) append(body []byte, texts []str) {
 	for _, t := range texts {
-		if t.end > t.start {
+		if text := trimEnd(body[t.start:t.end], t.escaped); len(text) > 0 {
 			c.separate()
-			c.add(body[t.start:t.end], t.escaped)
+			c.add(text, t.escaped)
 		}
 	}
 }

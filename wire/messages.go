@@ -66,6 +66,7 @@ func (r *reader) oneMessage() (who role, ok bool) {
 	}
 	r.f.texts = r.f.texts[:0]
 	r.tokens.overhead(perMessage)
+	before := r.tokens.bytes
 	for first := true; ; first = false {
 		k, more := r.key(first)
 		if !more {
@@ -100,6 +101,9 @@ func (r *reader) oneMessage() (who role, ok bool) {
 		return who, r.at(CodeMissing, ".role", "is missing")
 	}
 	r.f.place(r.body, who)
+	if who == roleUser {
+		r.f.TurnBytes = r.tokens.bytes - before
+	}
 	return who, true
 }
 

@@ -62,6 +62,44 @@ func decodeEscape(raw []byte) (r rune, n int) {
 	return rune(raw[1]), 2 // quote, backslash, slash
 }
 
+// maxTrim bounds the bytes of white space that trimEnd takes off: more is not an
+// oversight, and does cost tokens.
+const maxTrim = 64
+
+// trimEnd takes blanks and line breaks off the end of the contents of a JSON
+// string.
+func trimEnd(raw []byte, escaped bool) []byte {
+	end := len(raw)
+	for len(raw)-end < maxTrim {
+		n := blankBefore(raw[:end], escaped)
+		if n == 0 {
+			break
+		}
+		end -= n
+	}
+	return raw[:end]
+}
+
+// blankBefore is how many bytes the blank, tab or line break that ends raw
+// takes; 0 when none does.
+func blankBefore(raw []byte, escaped bool) int {
+	n := len(raw)
+	switch {
+	case n == 0:
+		return 0
+	case raw[n-1] == ' ':
+		return 1
+	case !escaped || n < 2 || raw[n-1] != 'n' && raw[n-1] != 't' && raw[n-1] != 'r':
+		return 0
+	}
+	// The backslash before the letter may itself be escaped.
+	slashes := 0
+	for slashes < n-1 && raw[n-2-slashes] == '\\' {
+		slashes++
+	}
+	return 2 * (slashes % 2)
+}
+
 // hex4 is the value of the four hex digits at the start of b.
 func hex4(b []byte) (r rune) {
 	for _, c := range b[:4] {

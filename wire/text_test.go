@@ -85,7 +85,8 @@ func TestTextsAreHeadAndTail(t *testing.T) {
 				body.WriteByte(',')
 			}
 			say := func(role string) string {
-				text := randomText(random, 1+random.IntN(6000), alphabet)
+				// White space at the end would go.
+				text := randomText(random, 1+random.IntN(6000), alphabet) + "."
 				bytesOfText += len(text)
 				fmt.Fprintf(&body, `{"role":"%s","content":%s}`, role, escape(random, text, p))
 				return text

@@ -113,8 +113,20 @@ var weights = buildWeights()
 // apart, so that the lower one cannot run over.
 const chunk = 1 << 16
 
-// text counts the contents of a JSON string.
+// text counts the contents of a JSON string. White space at its end adds bytes
+// and to the safe estimate, but not to the best one: no decision may hang on it.
 func (t *tally) text(raw []byte, escaped bool) {
+	kept := trimEnd(raw, escaped)
+	t.add(kept, escaped)
+	if len(kept) < len(raw) {
+		best := t.best
+		t.add(raw[len(kept):], escaped)
+		t.best = best
+	}
+}
+
+// add counts a part of a JSON string that no escape sequence crosses.
+func (t *tally) add(raw []byte, escaped bool) {
 	if !escaped {
 		t.run(raw, clsBreak)
 		return
