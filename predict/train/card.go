@@ -31,17 +31,18 @@ anything, but settings were chosen by looking at what it reaches there, which fl
 Same sources as the training data, other questions. AUC: within a model, whether a prompt it answers better has the higher
 estimate. Log loss: in nats, beside the loss of the model's mean in the source, which a predictor must beat to be of use. ECE: expected
 calibration error. Area: between the cost-quality curve and the best random mixes of single models, as a share of the oracle's,
-beside that of a table told the true task. Modes: quality as a share of the best priced single model's, and the cost saved against it.
+beside that of a table told the true task. Quality: of the choice by quality alone, as a share of the best priced single model's. What
+the modes reach under the rule that serves is in docs/evaluation.md.
 
-| source | prompts | AUC | log loss (mean) | ECE | area (true task) | quality | balanced: quality, saved | cost: quality, saved |
-|---|---|---|---|---|---|---|---|---|
-{{range .Pools}}| {{.Source}} | {{.Prompts}} | {{printf "%.3f" .AUC}} | {{printf "%.4f (%.4f)" .LogLoss .Blind}} | {{printf "%.3f" .ECE}} | {{if gt .Models 1}}{{printf "%.3f (%.3f)" .Area .LookupArea}} | {{percent .Quality.Quality .BestQuality}} | {{percent .Balanced.Quality .BestQuality}}, {{share .Balanced.Saved}} | {{percent .Cost.Quality .BestQuality}}, {{share .Cost.Saved}}{{else}}- | - | - | -{{end}} |
+| source | prompts | AUC | log loss (mean) | ECE | area (true task) | quality |
+|---|---|---|---|---|---|---|
+{{range .Pools}}| {{.Source}} | {{.Prompts}} | {{printf "%.3f" .AUC}} | {{printf "%.4f (%.4f)" .LogLoss .Blind}} | {{printf "%.3f" .ECE}} | {{if gt .Models 1}}{{printf "%.3f (%.3f)" .Area .LookupArea}} | {{percent .Quality.Quality .BestQuality}}{{else}}- | -{{end}} |
 {{end}}
 Sources with fewer than a few hundred prompts say little: one point of quality is within their noise. Where a source
 reports no tokens, cost is list price times prompt length plus {{.ProxyTokens}} output tokens.
 
 ## Far from the training data
-Trust in the prompt is learned by training without whole tasks: how far the predicted differences between models hold, by how near a prompt
+Trust in the prompt is learned by training without whole tasks and without whole benchmarks: how far the predicted differences between models hold, by how near a prompt
 is to its likely tasks and how sure the task is. It fades where the n-grams are unfamiliar. Without trust models differ by their averages, and {{share32 .Weights.Guard.Level}} of
 the predicted level counts. Prompts below a trust of {{printf "%.1f" .Weights.Guard.Threshold}} are marked as guarded. Prompts with images or tools are always guarded: the training data has neither.
 
@@ -95,7 +96,6 @@ func WriteCard(out io.Writer, w *predict.Weights, settings Config, d *Data, pool
 	}
 	t, err := template.New("card").Funcs(template.FuncMap{
 		"percent": func(a, b float64) string { return fmt.Sprintf("%.1f%%", 100*a/max(b, 1e-9)) },
-		"share":   func(a float64) string { return fmt.Sprintf("%.0f%%", 100*a) },
 		"share32": func(a float32) string { return fmt.Sprintf("%.0f%%", 100*a) },
 	}).Parse(cardText)
 	if err != nil {

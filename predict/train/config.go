@@ -9,7 +9,7 @@ import (
 
 // Config are the settings of a training run.
 type Config struct {
-	Version string `json:"version"` // name of the weights, e.g. 2026-11-25.2
+	Version string `json:"version"` // name of the weights, e.g. 2026-11-25.3
 	Seed    uint64 `json:"seed"`
 
 	SVDIterations int `json:"svd_iterations"`
@@ -38,7 +38,7 @@ type Config struct {
 // DefaultConfig are the settings of the weights that ship.
 func DefaultConfig() Config {
 	return Config{
-		Version: "2026-11-25.2", Seed: 1, SVDIterations: 2,
+		Version: "2026-11-25.3", Seed: 1, SVDIterations: 2,
 		TaskHidden: 96, TaskEpochs: 10, ItemHidden: 128, ItemEpochs: 10, CrossEpochs: 10, Axes: 16, LengthAxes: 4,
 		Dropout: 0.3, Augment: 0.4, Decay: 1e-3, AxisDecay: 1e-2, LearnRate: 2e-3, Batch: 64,
 		FamilyVar: 0.5, ResidualVar: 0.25, WithinVar: 0.1,

@@ -1,7 +1,10 @@
 package train
 
 import (
+	"cmp"
+	"maps"
 	"slices"
+	"strings"
 
 	"wye/predict"
 )
@@ -55,6 +58,32 @@ func (r *run) crossFit(fold []int, stage uint64) (out []held, fitted []*nets) {
 	}
 	parallel(fits...)
 	return out, fitted
+}
+
+// kindFolds assigns the prompts to folds by kind, so that a benchmark is in one
+// fold as a whole and folds are of about one size.
+func (r *run) kindFolds() []int {
+	// By the data's own names, in which sources share a task.
+	kindOf := func(i int) string { return predict.KindOf(r.data.Prompts[r.prompts[i]].Task) }
+	count := map[string]int{}
+	for i := range r.prompts {
+		count[kindOf(i)]++
+	}
+	kinds := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+		return cmp.Or(count[b]-count[a], strings.Compare(a, b))
+	})
+	var size [folds]int
+	foldOfKind := map[string]int{}
+	for _, kind := range kinds {
+		f := slices.Index(size[:], slices.Min(size[:]))
+		foldOfKind[kind] = f
+		size[f] += count[kind]
+	}
+	out := make([]int, len(r.prompts))
+	for i := range out {
+		out[i] = foldOfKind[kindOf(i)]
+	}
+	return out
 }
 
 // onTasks is the mean over fitted of the models' logits, models × tasks.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"wye/predict"
 )
@@ -68,7 +69,8 @@ func Fit(data *Data, config Config, table *predict.Weights, log io.Writer) (*pre
 }
 
 // fitAll trains the networks that ship, and, to know how far they can be
-// believed, others without some of the prompts and without some of the tasks.
+// believed, others without some of the prompts, without some of the tasks, and
+// without whole benchmarks.
 func (r *run) fitAll() {
 	all := make([]bool, len(r.x))
 	r.drawSamples()
@@ -79,22 +81,23 @@ func (r *run) fitAll() {
 		tasks[i] = r.data.Prompts[p].Fold
 	}
 	var final *nets
-	var unseenPrompts, unseenTasks []held
+	var unseenPrompts, unseenTasks, unseenKinds []held
 	var crossed []*nets
 	parallel(
 		func() { final = r.fitNets(all, r.config.TaskEpochs, r.config.ItemEpochs, 2) },
 		func() { unseenPrompts, crossed = r.crossFit(prompts, 100) },
 		func() { unseenTasks, _ = r.crossFit(tasks, 200) },
+		func() { unseenKinds, _ = r.crossFit(r.kindFolds(), 400) },
 	)
 	final.store(r.w)
-	r.fitRest(unseenPrompts, unseenTasks, prompts, r.onTasks(crossed))
+	r.fitRest(unseenPrompts, unseenTasks, unseenKinds, prompts, r.onTasks(crossed))
 }
 
 // fitRest fits what does not need the networks themselves.
-func (r *run) fitRest(unseenPrompts, unseenTasks []held, prompts []int, onTasks []float64) {
+func (r *run) fitRest(unseenPrompts, unseenTasks, unseenKinds []held, prompts []int, onTasks []float64) {
 	r.say("tables")
 	r.fitTables(unseenPrompts)
-	r.fitGuard(unseenPrompts, unseenTasks)
+	r.fitGuard(unseenPrompts, unseenTasks, unseenKinds)
 	r.rebase(onTasks)
 	r.shrinkDifferences(unseenPrompts, prompts)
 	r.fitAverages()
@@ -123,11 +126,12 @@ func (r *run) prepare() error {
 		from = to
 	}
 	count := map[string]int{}
+	names := taskNames(d)
 	for i := range d.Prompts {
 		if d.Prompts[i].Split == SplitTrain && len(byPrompt[i]) > 0 {
 			r.prompts = append(r.prompts, i)
 			r.answers = append(r.answers, byPrompt[i])
-			count[d.Prompts[i].Task]++
+			count[names(&d.Prompts[i])]++
 			for _, o := range byPrompt[i] {
 				r.w.Graded[o.Model]++
 			}
@@ -141,9 +145,10 @@ func (r *run) prepare() error {
 	}
 	slices.Sort(r.w.Tasks)
 	for _, p := range r.prompts {
-		t, _ := slices.BinarySearch(r.w.Tasks, d.Prompts[p].Task)
+		name := names(&d.Prompts[p])
+		t, _ := slices.BinarySearch(r.w.Tasks, name)
 		r.task = append(r.task, t)
-		r.weight = append(r.weight, 1/math.Sqrt(float64(count[d.Prompts[p].Task])))
+		r.weight = append(r.weight, 1/math.Sqrt(float64(count[name])))
 	}
 	var sum float64
 	for _, v := range r.weight {
@@ -153,6 +158,26 @@ func (r *run) prepare() error {
 		r.weight[i] *= float64(len(r.weight)) / sum
 	}
 	return nil
+}
+
+// taskNames returns what a prompt's task is called: as the data call it, but two
+// sources that share a task, such as an easy and a hard set of the same puzzles,
+// have one each, of a kind that is named for the source.
+func taskNames(d *Data) func(p *Prompt) string {
+	source, shared := map[string]string{}, map[string]bool{}
+	for i := range d.Prompts {
+		p := &d.Prompts[i]
+		if s, ok := source[p.Task]; ok && s != p.Source {
+			shared[p.Task] = true
+		}
+		source[p.Task] = p.Source
+	}
+	return func(p *Prompt) string {
+		if !shared[p.Task] {
+			return p.Task
+		}
+		return p.Source + "/" + strings.TrimPrefix(p.Task, predict.KindOf(p.Task)+"/")
+	}
 }
 
 // standardise encodes the texts and fits the mean and deviation of the input.

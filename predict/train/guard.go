@@ -7,12 +7,13 @@ import (
 	"wye/predict"
 )
 
-// fitGuard learns how far a prompt is to be believed, from prompts of tasks
-// that the networks had not seen beside prompts of tasks that they had.
-func (r *run) fitGuard(unseenPrompts, unseenTasks []held) {
+// fitGuard learns how far a prompt is to be believed, from prompts of tasks and
+// of whole benchmarks that the networks had not seen beside prompts of tasks that
+// they had.
+func (r *run) fitGuard(unseenPrompts, unseenTasks, unseenKinds []held) {
 	g := &r.w.Guard
 	g.Level = float32(r.fitLevel(unseenTasks))
-	g.Weights = r.fitTrust(unseenPrompts, unseenTasks)
+	g.Weights = r.fitTrust(unseenPrompts, unseenTasks, unseenKinds)
 	g.Spread = float32(r.fitSpread(unseenTasks))
 	g.Threshold = 0.5
 	familiar := slices.Sorted(slices.Values(r.familiar))
@@ -39,11 +40,11 @@ type trustTerm struct {
 // it is high where what the networks say of the differences between models
 // holds, and not just where a prompt looks known. It returns the weights of
 // the signals, the last a constant.
-func (r *run) fitTrust(seen, unseen []held) (w [predict.Signals + 1]float32) {
+func (r *run) fitTrust(seen []held, unseen ...[]held) (w [predict.Signals + 1]float32) {
 	const n = predict.Signals + 1
 	var signals [][n]float64
 	var terms []trustTerm
-	for kind, hs := range [][]held{seen, unseen} {
+	for kind, hs := range append([][]held{seen}, unseen...) {
 		for i := range hs {
 			h := &hs[i]
 			if h.n == 0 {

@@ -21,9 +21,7 @@ type Pool struct {
 	Best        string  // the best single model
 	BestQuality float64 // its mean score
 	BestCost    float64 // US dollars a prompt
-	Quality     Choice
-	Balanced    Choice
-	Cost        Choice
+	Quality     Choice  // the best estimate's model, whatever it costs
 	// Area is the area between the cost-quality curve and the random-mix hull of
 	// single models over log cost, as a share of the oracle's.
 	Area float64
@@ -43,12 +41,6 @@ type Choice struct {
 	// single models with the same quality.
 	AgainstHull float64
 }
-
-// Bands of the modes used by Measure, as a share of the best predicted quality.
-const (
-	BandBalanced = 0.015
-	BandCost     = 0.055
-)
 
 // grid holds a pool's answers: scores and costs by prompt and model.
 type grid struct {
@@ -325,21 +317,6 @@ func (g *grid) achieve(choose func(r *row) int) point {
 	return point{p.cost / n, p.quality / n}
 }
 
-// withinBand picks the cheapest model within band of the best quality.
-func withinBand(r *row, band float64) int {
-	floor := slices.Max(r.quality) * (1 - band)
-	best := -1
-	for m, q := range r.quality {
-		if q < floor {
-			continue
-		}
-		if best < 0 || r.expected[m] < r.expected[best] || r.expected[m] == r.expected[best] && q > r.quality[best] {
-			best = m
-		}
-	}
-	return best
-}
-
 // weighed picks the model with the highest quality less lambda times cost.
 func weighed(quality, cost []float64, lambda float64) int {
 	best := 0
@@ -366,9 +343,7 @@ func (g *grid) judge(pool *Pool, d *Data) {
 	choice := func(p point) Choice {
 		return Choice{p.quality, p.cost, 1 - p.cost/singles[best].cost, 1 - p.cost/hull.costOf(p.quality)}
 	}
-	pool.Quality = choice(g.achieve(func(r *row) int { return withinBand(r, 0) }))
-	pool.Balanced = choice(g.achieve(func(r *row) int { return withinBand(r, BandBalanced) }))
-	pool.Cost = choice(g.achieve(func(r *row) int { return withinBand(r, BandCost) }))
+	pool.Quality = choice(g.achieve(func(r *row) int { return weighed(r.quality, r.expected, 0) }))
 	var router, oracle, lookup []point
 	for e := -2.0; e <= 7; e += 0.125 {
 		lambda := math.Pow(10, e)
