@@ -16,7 +16,8 @@ import (
 type scorer struct {
 	predictor *predict.Predictor
 	models    []predict.Model // by router.ModelIndex
-	worth     map[router.Mode][]float64
+	prices    []*router.Price // likewise
+	worth     map[router.Mode]*Worth
 	scratch   *sync.Pool
 }
 
@@ -26,6 +27,7 @@ type scoreScratch struct {
 	input  predict.Input
 	models [router.MaxSubset]predict.Model
 	out    [router.MaxSubset]predict.Output
+	prices [router.MaxSubset]*router.Price
 }
 
 // scorerFactory makes the scorers of one snapshot; they share what they can.
@@ -62,7 +64,7 @@ func (f *scorerFactory) scorer(
 	for i, m := range subset {
 		models[i], prices[i] = all[m], f.prices[m]
 	}
-	s := &scorer{predictor: p, models: all, worth: make(map[router.Mode][]float64), scratch: &f.scratch}
+	s := &scorer{predictor: p, models: all, prices: f.prices, worth: make(map[router.Mode]*Worth), scratch: &f.scratch}
 	samples := samplesByKind(p, models, prices)
 	for _, mode := range []router.Mode{router.ModeBalanced, router.ModeCost} {
 		s.worth[mode] = worthOf(samples, bands.Of(mode))
@@ -112,19 +114,28 @@ func (s *scorer) Score(req *router.Request, mode router.Mode, models []router.Mo
 	scratch.input = inputOf(req)
 	n := len(models) // at most MaxSubset, which NewSnapshot guarantees
 	for i, m := range models {
-		scratch.models[i] = s.models[m]
+		scratch.models[i], scratch.prices[i] = s.models[m], s.prices[m]
 	}
 	evidence := s.predictor.Predict(&scratch.input, scratch.models[:n], scratch.out[:n])
 	for i := range models {
 		e := &scratch.out[i]
 		out[i] = router.Estimate{Quality: e.Quality, Uncertainty: e.Uncertainty, OutputTokens: e.OutputTokens}
 	}
+	if worth := s.worth[mode]; worth != nil {
+		rate = Rate(s.predictor, &evidence, worth)
+		rate *= ContextShare(scratch.prices[:n], scratch.out[:n], float64(req.PromptTokens), turnShare(&req.Text))
+	}
 	scratch.input = predict.Input{} // the views must not outlive the call
 	s.scratch.Put(scratch)
-	if worth := s.worth[mode]; worth != nil {
-		return Rate(s.predictor, &evidence, worth)
+	return rate
+}
+
+// turnShare is how much of the text is the last user turn's, 0 to 1.
+func turnShare(t *router.Text) float64 {
+	if t.TurnBytes <= 0 || t.TurnBytes >= t.Bytes {
+		return 1
 	}
-	return 0
+	return float64(t.TurnBytes) / float64(t.Bytes)
 }
 
 // inputOf is what the predictor reads of req; the views are req's.

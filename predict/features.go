@@ -158,8 +158,7 @@ func (g *grams) words() {
 		c := g.text[i] // the slack ends the last word
 		switch kindOf[c] {
 		case kindLetter, kindDigit, kindHigh:
-			h = (h ^ uint64(c)) * mulWord
-			h ^= h >> 29
+			h = hashByte(h, c)
 			inWord = true
 		default:
 			if inWord {
@@ -186,8 +185,9 @@ func Grams(text []byte) (buckets []uint16, weights []float32) {
 	return buckets, weights
 }
 
-// readUser reads a last user turn, clipped.
+// readUser reads the question of a last user turn, clipped.
 func (g *grams) readUser(text []byte) {
+	text = question(text)
 	var last []byte
 	if len(text) > maxUserHead+maxUserTail {
 		text, last = text[:maxUserHead], tail(text, maxUserTail)

@@ -16,6 +16,10 @@ type Input struct {
 	PromptTokens int // of the whole request, estimated
 }
 
+// strange reports whether the prompt is of a kind that cannot be in the training
+// data, which has neither tools nor images.
+func (in *Input) strange() bool { return in.Images > 0 || in.ToolCount > 0 }
+
 // Output is what Predict says of one model.
 type Output struct {
 	// Quality is the probability of a good answer, 0 to 1.

@@ -172,7 +172,7 @@ func TestCalibrationLoads(t *testing.T) {
 	}{
 		{"format", func(c *predict.Calibration) { c.Format = 7 }, "format 7"},
 		{"predictor", func(c *predict.Calibration) { c.Predictor = "1999-01-01.1" }, "1999-01-01.1"},
-		{"weights", func(c *predict.Calibration) { c.Weights = c.Weights[1:] }, "63 weights"},
+		{"weights", func(c *predict.Calibration) { c.Weights = c.Weights[1:] }, "64 weights"},
 		{"variances", func(c *predict.Calibration) { c.Variances = nil }, "0 variances"},
 		{"negative", func(c *predict.Calibration) { c.Variance = -1 }, "negative"},
 		{"not finite", func(c *predict.Calibration) { c.Shift = float32(math.NaN()) }, "not finite"},

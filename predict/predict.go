@@ -158,21 +158,22 @@ func (p *Predictor) Predict(in *Input, models []Model, out []Output) Evidence {
 // Shares of the parts of a conversation in its embedding, relative to the last
 // user turn. Small, so that a long system prompt cannot drown the question.
 const (
-	systemShare  = 0.1
+	systemShare  = 0.02
 	historyShare = 0.25
+	toolsShare   = 0.25
 )
 
 // read turns the prompt into everything about it that estimates need.
 func (p *Predictor) read(in *Input, s *scratch) {
 	p.encoder.raw(in, s)
-	// The training data has neither tools nor images.
-	p.think(s, in.Images > 0 || in.ToolCount > 0)
+	p.think(s, in.strange())
 }
 
 // think runs the networks over the raw input in s. A strange prompt is one of
 // a kind that cannot be in the training data.
 func (p *Predictor) think(s *scratch, strange bool) {
 	w := p.w
+	short := s.in[Dim] < shortText
 	for i := range s.in {
 		v := float32((s.in[i] - w.Mean[i]) * w.InvStd[i])
 		s.in[i] = min(max(v, -InputClip), InputClip)
@@ -186,11 +187,19 @@ func (p *Predictor) think(s *scratch, strange bool) {
 	relu(s.hidden[:w.ItemHiddenSize])
 	layer(w.ItemOut, s.hidden[:w.ItemHiddenSize], s.item[:2+w.Axes+w.LengthAxesSize])
 	p.shrinkToTask(s)
+	if short {
+		s.item[0] = max(s.item[0], w.Level)
+	}
 	s.trust = 0
 	if !strange {
 		s.trust = p.believe(s)
 	}
 }
+
+// shortText is the first fact, the logarithm of the length, of a text so short that
+// no benchmark has the like: a greeting or a small sum. The networks make what
+// they like of it, but it is not taken to be harder than other prompts.
+const shortText = 4.1 // 16 bytes
 
 // shrinkToTask moves the level and the demands towards those of the tasks.
 func (p *Predictor) shrinkToTask(s *scratch) {
@@ -221,6 +230,7 @@ func (e *encoder) raw(in *Input, s *scratch) {
 	g.facts(s.in[Dim:])
 	e.mix(s, head(in.System, maxSystem), systemShare)
 	e.mix(s, tail(in.History, maxHistory), historyShare)
+	e.mix(s, head(in.Tools, maxTools), toolsShare)
 	copy(s.in[:Dim], s.embedding[:])
 }
 
@@ -285,6 +295,13 @@ func Nearness(cosine float32, task []float32) float32 {
 // estimate mixes what is known of one model for the prompt that s was read
 // from.
 func (p *Predictor) estimate(s *reading, a *ability) Output {
+	out, _ := p.estimateOwn(s, a)
+	return out
+}
+
+// estimateOwn also returns what the logit owes to how the model differs from the
+// others on this prompt more than on average.
+func (p *Predictor) estimateOwn(s *reading, a *ability) (out Output, own float32) {
 	w := p.w
 	level := s.item[0]
 	theta := s.item[1:][:w.Axes]
@@ -299,10 +316,11 @@ func (p *Predictor) estimate(s *reading, a *ability) Output {
 	}
 	doubt := 1 - s.trust
 	byLevel := s.trust + float32(doubt*w.Guard.Level)
-	logit := w.Level + float32(byLevel*(level-w.Level)) + a.average + float32(s.trust*(deviation-a.average))
+	own = float32(s.trust * (deviation - a.average))
+	logit := w.Level + float32(byLevel*(level-w.Level)) + a.average + own
 	variance += float32(doubt*float32(w.Guard.Spread*w.Guard.Spread)) + float32(a.spread*a.spread)
 	if a.local != nil {
-		logit, variance = a.local.correct(&s.embedding, logit)
+		logit, variance = a.local.correct(&s.embedding, own, logit)
 	}
 	q := sigmoid(logit)
 	return Output{
@@ -310,7 +328,7 @@ func (p *Predictor) estimate(s *reading, a *ability) Output {
 		Uncertainty:  min(float32(float32(q*(1-q))*sqrt32(variance)), 0.5),
 		OutputTokens: min(max(exp32(length), 1), maxOutputTokens),
 		Guarded:      s.trust < w.Guard.Threshold && a.local == nil,
-	}
+	}, own
 }
 
 // maxOutputTokens bounds the expected length of an answer.

@@ -202,3 +202,48 @@ func FuzzPredict(f *testing.F) {
 		}
 	})
 }
+
+// TestShortPromptsAreNotHard: a greeting is not taken for a riddle.
+func TestShortPromptsAreNotHard(t *testing.T) {
+	t.Parallel()
+	p := load(t)
+	ms := models(t, p, 20)
+	mean := func(text string) (sum float32) {
+		for _, o := range predictAll(p, predict.Input{User: []byte(text)}, ms) {
+			sum += o.Quality / float32(len(ms))
+		}
+		return sum
+	}
+	hard := mean("Find the number of ordered pairs of integers $(a, b)$ with $1 \\le a < b \\le 1000$ such that $\\gcd(a, b)$ divides $\\lfloor \\sqrt{ab} \\rfloor$, and prove that your answer is right.")
+	for _, text := range []string{"hi", "2+2", "thanks", "hello!", "ok", "who are you?"} {
+		if q := mean(text); q < hard || q < 0.4 {
+			t.Errorf("%q is predicted to be answered well with %.3f, a competition problem with %.3f", text, q, hard)
+		}
+	}
+}
+
+// TestToolsAreRead: what declared tools say is part of what calibrated models are
+// told apart by.
+func TestToolsAreRead(t *testing.T) {
+	t.Parallel()
+	p := load(t)
+	in := predict.Input{User: []byte("What is next?"), ToolCount: 1, Tools: []byte("get_weather: current weather of a city")}
+	other := in
+	other.Tools = []byte("run_sql: runs a query against the warehouse and returns rows")
+	var examples []predict.Example
+	for i := range 400 {
+		e := predict.Example{Input: in, Score: 1}
+		if i%2 == 1 {
+			e = predict.Example{Input: other}
+		}
+		examples = append(examples, e)
+	}
+	m, _, err := predict.Calibrate(p, examples, predict.Hint{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := predictAll(p, in, []predict.Model{m})[0], predictAll(p, other, []predict.Model{m})[0]
+	if a.Quality < b.Quality+0.3 {
+		t.Errorf("quality %.3f with tools that always went well, %.3f with tools that never did", a.Quality, b.Quality)
+	}
+}

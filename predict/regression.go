@@ -2,35 +2,42 @@ package predict
 
 import "math"
 
+// columns is how many coefficients a calibration has beside its shift: one for
+// each number of the embedding, and one for how the model differs from others.
+const columns = Dim + 1
+
 // regression is a Bayesian logistic regression with offsets: of scores on the
 // embedding and a constant.
 type regression struct {
-	x      [][Dim + 1]float64 // the last column is 1
-	offset []float64          // logits of the prior
+	x      [][columns + 1]float64 // the last column is 1
+	offset []float64              // logits of the prior
 	score  []float64
-	prior  [Dim + 1]float64 // variances
-	length float32          // shrunk mean of the log of actual over predicted tokens
-	before float64          // mean predicted quality without the examples
+	prior  [columns + 1]float64 // variances
+	centre [columns + 1]float64 // means
+	length float32              // shrunk mean of the log of actual over predicted tokens
+	before float64              // mean predicted quality without the examples
 }
 
 func newRegression(p *Predictor, a *ability, examples []Example) *regression {
 	r := &regression{}
-	for j := range Dim {
-		r.prior[j] = weightVariance
+	r.prior[Dim] = ownVariance
+	if len(examples) > 0 {
+		r.centre[Dim] = -1
 	}
-	r.prior[Dim] = shiftVariance + float64(a.spread*a.spread)
+	r.prior[columns] = shiftVariance + float64(a.spread*a.spread)
 	s := p.scratch.Get().(*scratch)
 	defer p.scratch.Put(s)
 	var log, n float64
 	for i := range examples {
 		e := &examples[i]
 		p.read(&e.Input, s)
-		out := p.estimate(&s.reading, a)
-		var x [Dim + 1]float64
+		out, own := p.estimateOwn(&s.reading, a)
+		var x [columns + 1]float64
 		for j, v := range s.embedding {
 			x[j] = float64(v)
 		}
-		x[Dim] = 1
+		x[Dim] = float64(own)
+		x[columns] = 1
 		q := min(max(float64(out.Quality), 1e-6), 1-1e-6)
 		r.x = append(r.x, x)
 		r.offset = append(r.offset, math.Log(q/(1-q)))
@@ -45,15 +52,57 @@ func newRegression(p *Predictor, a *ability, examples []Example) *regression {
 	return r
 }
 
+// setWeights sets the prior variance of the embedding weights.
+func (r *regression) setWeights() {
+	set := func(variance float64) {
+		for j := range Dim {
+			r.prior[j] = variance
+		}
+	}
+	set(boldVariance)
+	bold := r.evidence()
+	if set(weightVariance); bold > r.evidence()+boldEvidence*float64(len(r.x)) {
+		set(boldVariance)
+	}
+}
+
+// evidence is the logarithm of the examples' likelihood under the prior
+// (Laplace), up to a constant.
+func (r *regression) evidence() float64 {
+	mean, h := r.mode(func(int) bool { return true })
+	var e float64
+	for i := range r.x {
+		e -= logLoss(r.predict(&mean, i), r.score[i])
+	}
+	for j, v := range r.prior {
+		off := mean[j] - r.centre[j]
+		e -= off*off/(2*v) + math.Log(v)/2 + math.Log(h[j][j])
+	}
+	return e
+}
+
 // solve returns the mode and the diagonal of the covariance (Laplace) of the
 // coefficients, from the examples that use admits.
-func (r *regression) solve(use func(i int) bool) (mean, variance [Dim + 1]float64) {
-	var h [Dim + 1][Dim + 1]float64
+func (r *regression) solve(use func(i int) bool) (mean, variance [columns + 1]float64) {
+	mean, h := r.mode(use)
+	for j := range variance {
+		var unit [columns + 1]float64
+		unit[j] = 1
+		variance[j] = solveCholesky(h, unit)[j]
+	}
+	return mean, variance
+}
+
+// mode returns the mode of the coefficients and the Cholesky factor of the
+// curvature there.
+func (r *regression) mode(use func(i int) bool) (mean [columns + 1]float64, h *[columns + 1][columns + 1]float64) {
+	mean = r.centre
+	h = new([columns + 1][columns + 1]float64)
 	for range 15 {
-		var g [Dim + 1]float64
-		h = [Dim + 1][Dim + 1]float64{}
+		var g [columns + 1]float64
+		*h = [columns + 1][columns + 1]float64{}
 		for j, v := range r.prior {
-			g[j] = -mean[j] / v
+			g[j] = (r.centre[j] - mean[j]) / v
 			h[j][j] = 1 / v
 		}
 		for i := range r.x {
@@ -70,8 +119,8 @@ func (r *regression) solve(use func(i int) bool) (mean, variance [Dim + 1]float6
 				}
 			}
 		}
-		cholesky(&h)
-		step := solveCholesky(&h, g)
+		cholesky(h)
+		step := solveCholesky(h, g)
 		var size float64
 		for j := range mean {
 			mean[j] += step[j]
@@ -81,15 +130,10 @@ func (r *regression) solve(use func(i int) bool) (mean, variance [Dim + 1]float6
 			break
 		}
 	}
-	for j := range variance {
-		var unit [Dim + 1]float64
-		unit[j] = 1
-		variance[j] = solveCholesky(&h, unit)[j]
-	}
-	return mean, variance
+	return mean, h
 }
 
-func (r *regression) predict(mean *[Dim + 1]float64, i int) float64 {
+func (r *regression) predict(mean *[columns + 1]float64, i int) float64 {
 	z := r.offset[i]
 	for j, v := range r.x[i] {
 		z += v * mean[j]
@@ -98,7 +142,7 @@ func (r *regression) predict(mean *[Dim + 1]float64, i int) float64 {
 }
 
 // cholesky factors the lower triangle of the positive definite h in place.
-func cholesky(h *[Dim + 1][Dim + 1]float64) {
+func cholesky(h *[columns + 1][columns + 1]float64) {
 	for i := range h {
 		for j := range i + 1 {
 			sum := h[i][j]
@@ -115,7 +159,7 @@ func cholesky(h *[Dim + 1][Dim + 1]float64) {
 }
 
 // solveCholesky solves h·x = b from h's factor.
-func solveCholesky(h *[Dim + 1][Dim + 1]float64, b [Dim + 1]float64) [Dim + 1]float64 {
+func solveCholesky(h *[columns + 1][columns + 1]float64, b [columns + 1]float64) [columns + 1]float64 {
 	for i := range b {
 		for k := range i {
 			b[i] -= h[i][k] * b[k]

@@ -231,11 +231,15 @@ func TestPerturbations(t *testing.T) {
 			if !strings.Contains(got.Text, text) || got.InputTokens <= p.InputTokens {
 				t.Error("politeness: the text is not kept whole, or its length not counted")
 			}
+		case "synonyms":
+			if len(strings.Fields(got.Text)) != len(strings.Fields(text)) || strings.Count(got.Text, "calculate")+strings.Count(got.Text, "total")+strings.Count(got.Text, "describe") < 20 {
+				t.Errorf("synonyms: %.60q", got.Text)
+			}
 		default: // the system prompt
 			if n := len(got.System) - len(p.System); n < 1900 || n > 2200 || got.Text != text || !strings.HasSuffix(got.System, "S.") {
 				t.Errorf("%s: %d bytes more", v.name, n)
 			}
-			if got.InputTokens < p.InputTokens+450 {
+			if v.unpriced != (got.InputTokens == p.InputTokens) || !v.unpriced && got.InputTokens < p.InputTokens+450 {
 				t.Errorf("%s: %d tokens", v.name, got.InputTokens)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // perturbation rewrites a prompt without changing what it asks. rng depends on
@@ -12,6 +13,9 @@ import (
 type perturbation struct {
 	name  string
 	apply func(p *Prompt, rng *rand.Rand)
+	// unpriced keeps the prompt's tokens as they were, so that what changes is
+	// what the predictor makes of the text and not what the longer text costs.
+	unpriced bool
 }
 
 var perturbations = []perturbation{
@@ -21,7 +25,11 @@ var perturbations = []perturbation{
 	{name: "whitespace", apply: func(p *Prompt, rng *rand.Rand) { p.Text = spaces(p.Text, rng) }},
 	{name: "trailing whitespace", apply: func(p *Prompt, _ *rand.Rand) { p.Text += " \n\n\t \n" }},
 	{name: "politeness", apply: func(p *Prompt, rng *rand.Rand) { p.Text = politely(p.Text, rng) }},
+	{name: "synonyms", apply: func(p *Prompt, rng *rand.Rand) { p.Text = reworded(p.Text, rng) }},
 	{name: "irrelevant 2 KB system prompt", apply: func(p *Prompt, _ *rand.Rand) {
+		p.System = strings.TrimSpace(houseRules + p.System)
+	}},
+	{name: "the same at no cost", unpriced: true, apply: func(p *Prompt, _ *rand.Rand) {
 		p.System = strings.TrimSpace(houseRules + p.System)
 	}},
 }
@@ -32,9 +40,17 @@ func (v *perturbation) perturbed(p *Prompt, seed uint64) *Prompt {
 	h.Write([]byte(v.name + "\x00" + p.ID)) // never fails
 	q := *p
 	v.apply(&q, rand.New(rand.NewPCG(seed, h.Sum64())))
-	grown := len(q.System) + len(q.Text) - len(p.System) - len(p.Text)
-	q.InputTokens = max(p.InputTokens+grown/bytesPerToken, 1)
+	if v.unpriced {
+		return &q
+	}
+	q.InputTokens = max(p.InputTokens+(q.textBytes()-p.textBytes())/bytesPerToken, 1)
 	return &q
+}
+
+// textBytes is how much text is charged for, as package wire counts it: without
+// white space at the end.
+func (p *Prompt) textBytes() int {
+	return len(p.System) + len(strings.TrimRightFunc(p.Text, unicode.IsSpace))
 }
 
 // typoRate is the share of letters that a typo hits.
@@ -94,6 +110,50 @@ func politely(s string, rng *rand.Rand) string {
 		"\n\nMany thanks in advance!",
 	}
 	return before[rng.IntN(len(before))] + s + after[rng.IntN(len(after))]
+}
+
+// synonyms are pairs of words that questions use alike, most often in the sense
+// meant here.
+var synonyms = func() map[string]string {
+	m := map[string]string{}
+	for pair := range strings.FieldsSeq(`find=determine compute=calculate following=below largest=biggest smallest=least
+		choose=select answer=reply start=begin show=demonstrate explain=describe many=numerous correct=right
+		big=large quick=fast buy=purchase help=assist make=create give=provide need=require near=close
+		happen=occur often=frequently because=since number=count total=sum person=individual people=persons
+		city=town house=home job=work kind=type part=piece important=significant different=distinct
+		usually=normally about=around also=too each=every entire=whole end=finish get=obtain say=state`) {
+		a, b, _ := strings.Cut(pair, "=")
+		m[a], m[b] = b, a
+	}
+	return m
+}()
+
+// reworded puts a synonym in the place of every second word that has one, which
+// is a crude paraphrase.
+func reworded(s string, rng *rand.Rand) string {
+	var b strings.Builder
+	for s != "" {
+		n := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
+		switch {
+		case n == 0:
+			n = 1
+			for n < len(s) && !utf8.RuneStart(s[n]) {
+				n++
+			}
+			b.WriteString(s[:n])
+			s = s[n:]
+			continue
+		case n < 0:
+			n = len(s)
+		}
+		word := s[:n]
+		if other, ok := synonyms[word]; ok && rng.IntN(2) == 0 {
+			word = other
+		}
+		b.WriteString(word)
+		s = s[n:]
+	}
+	return b.String()
 }
 
 // houseRules is a system prompt that has nothing to do with any question:

@@ -235,8 +235,8 @@ func TestRunRobustness(t *testing.T) {
 			for _, row := range poolOf(t, mustRun(t, c), "subjects").Robust {
 				rows[row.Perturbation] = row
 			}
-			if len(rows) != 7 {
-				t.Errorf("%d perturbations, want 7", len(rows))
+			if len(rows) != 9 {
+				t.Errorf("%d perturbations, want 9", len(rows))
 			}
 			upper := rows["upper case"]
 			if math.Abs(upper.Changed.Value-tt.upper) > 1e-12 {

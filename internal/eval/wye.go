@@ -28,7 +28,7 @@ func (w *wye) Version() string { return w.predictor.Version() }
 // Bind implements Predictor: a trained model enters as trained, another by its
 // prior, and with graded prompts every model is calibrated on its own.
 func (w *wye) Bind(models []Model, graded *Graded) (Estimator, []string, error) {
-	b := &bound{predictor: w.predictor, out: make([]predict.Output, len(models)), worth: make(map[router.Mode][]float64)}
+	b := &bound{predictor: w.predictor, out: make([]predict.Output, len(models)), worth: make(map[router.Mode]*policies.Worth)}
 	from := make([]string, len(models))
 	for k, m := range models {
 		trained, ok := w.predictor.Model(m.Name)
@@ -50,12 +50,11 @@ func (w *wye) Bind(models []Model, graded *Graded) (Estimator, []string, error) 
 		}
 		b.models = append(b.models, trained)
 	}
-	prices := make([]*router.Price, len(models))
 	for k := range models {
-		prices[k] = models[k].price()
+		b.prices = append(b.prices, models[k].price())
 	}
 	for _, mode := range []router.Mode{router.ModeBalanced, router.ModeCost} {
-		b.worth[mode] = policies.CalibrateRates(w.predictor, b.models, prices, w.bands.Of(mode))
+		b.worth[mode] = policies.CalibrateRates(w.predictor, b.models, b.prices, w.bands.Of(mode))
 	}
 	return b, from, nil
 }
@@ -88,20 +87,31 @@ func (p *Prompt) input() predict.Input {
 	return in
 }
 
+// turnShare is how much of the prompt is the last user turn's, 0 to 1.
+func (p *Prompt) turnShare() float64 {
+	whole := len(p.System) + len(p.Text) + len(p.Tools)
+	if whole == 0 {
+		return 1
+	}
+	return float64(len(p.Text)) / float64(whole)
+}
+
 // bound is a predictor with the models of one pool. It is not safe for
 // concurrent use.
 type bound struct {
 	predictor *predict.Predictor
 	models    []predict.Model
+	prices    []*router.Price
 	out       []predict.Output
-	worth     map[router.Mode][]float64
+	worth     map[router.Mode]*policies.Worth
 	evidence  predict.Evidence // of the prompt asked about last
+	context   float64          // policies.ContextShare of that prompt
 }
 
 // Rate implements rated.
 func (b *bound) Rate(mode router.Mode) float64 {
 	if worth := b.worth[mode]; worth != nil {
-		return policies.Rate(b.predictor, &b.evidence, worth)
+		return policies.Rate(b.predictor, &b.evidence, worth) * b.context
 	}
 	return 0
 }
@@ -110,6 +120,7 @@ func (b *bound) Rate(mode router.Mode) float64 {
 func (b *bound) Estimate(p *Prompt, out []router.Estimate) (guarded bool) {
 	in := p.input()
 	b.evidence = b.predictor.Predict(&in, b.models, b.out)
+	b.context = policies.ContextShare(b.prices, b.out, float64(p.InputTokens), p.turnShare())
 	for k, o := range b.out {
 		out[k] = router.Estimate{Quality: o.Quality, Uncertainty: o.Uncertainty, OutputTokens: o.OutputTokens}
 		guarded = guarded || o.Guarded
