@@ -27,6 +27,8 @@ type Prompt struct {
 	InputTokens int    // estimated from the length where the file has none
 	Group       string // prompts of one question; never split
 	Split       string // train, val or test
+
+	Free bool // nothing is charged for the system prompt
 }
 
 // Outcome is what one model made of one prompt.

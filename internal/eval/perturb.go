@@ -41,6 +41,7 @@ func (v *perturbation) perturbed(p *Prompt, seed uint64) *Prompt {
 	q := *p
 	v.apply(&q, rand.New(rand.NewPCG(seed, h.Sum64())))
 	if v.unpriced {
+		q.Free = true
 		return &q
 	}
 	q.InputTokens = max(p.InputTokens+(q.textBytes()-p.textBytes())/bytesPerToken, 1)

@@ -90,7 +90,7 @@ func (p *Prompt) input() predict.Input {
 // turnShare is how much of the prompt is the last user turn's, 0 to 1.
 func (p *Prompt) turnShare() float64 {
 	whole := len(p.System) + len(p.Text) + len(p.Tools)
-	if whole == 0 {
+	if whole == 0 || p.Free {
 		return 1
 	}
 	return float64(len(p.Text)) / float64(whole)
