@@ -20,9 +20,15 @@ import (
 	"wye/e2e/internal/rig"
 )
 
-// testPythonSDK runs testdata/sdk.py: each of its cases is a subtest here.
-func testPythonSDK(t *testing.T, s *rig.Stack) {
-	source, err := os.ReadFile(filepath.Join("testdata", "sdk.py"))
+// testPythonSDK tries chat completions with the official SDK.
+func testPythonSDK(t *testing.T, s *rig.Stack) { runPython(t, s, "sdk.py") }
+
+// testPythonAPIs tries the other APIs with the official SDKs.
+func testPythonAPIs(t *testing.T, s *rig.Stack) { runPython(t, s, "apis.py") }
+
+// runPython runs a script of testdata: each of its cases is a subtest here.
+func runPython(t *testing.T, s *rig.Stack, script string) {
+	source, err := os.ReadFile(filepath.Join("testdata", script))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,18 +36,18 @@ func testPythonSDK(t *testing.T, s *rig.Stack) {
 	for _, match := range regexp.MustCompile(`(?m)^@case\ndef (\w+)`).FindAllSubmatch(source, -1) {
 		want = append(want, string(match[1]))
 	}
-	cmd := exec.CommandContext(t.Context(), rig.Python(t), filepath.Join("testdata", "sdk.py"), s.URL+"/v1")
+	cmd := exec.CommandContext(t.Context(), rig.Python(t), filepath.Join("testdata", script), s.URL+"/v1")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	output, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("sdk.py: %v\n%s", err, stderr.String())
+		t.Fatalf("%s: %v\n%s", script, err, stderr.String())
 	}
 	var got []string
 	for lines := bufio.NewScanner(bytes.NewReader(output)); lines.Scan(); {
 		var line struct{ Case, Failure string }
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			t.Fatalf("sdk.py printed %q: %v", lines.Text(), err)
+			t.Fatalf("%s printed %q: %v", script, lines.Text(), err)
 		}
 		got = append(got, line.Case)
 		t.Run(line.Case, func(t *testing.T) {

@@ -54,6 +54,7 @@ func TestWye(t *testing.T) {
 			"Messages":                 testMessages,
 			"Responses":                testResponses,
 			"PythonSDK":                testPythonSDK,
+			"PythonAPIs":               testPythonAPIs,
 			"GoSDK":                    testGoSDK,
 		} {
 			t.Run(name, func(t *testing.T) {
