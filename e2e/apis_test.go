@@ -170,3 +170,60 @@ func testResponses(t *testing.T, s *rig.Stack) {
 		}
 	}
 }
+
+// Embeddings and the older completions pass to models that have them. Embeddings
+// of several models are never mixed. The backends are of protocols with paths and
+// keys of their own.
+func testLegacyAPIs(t *testing.T, s *rig.Stack) {
+	for _, tt := range []struct {
+		name, path, body, upstream, key string
+		status                          int
+		has                             string // a member of the answer
+		code                            string
+	}{
+		{
+			name: "embeddings of azure", path: "/v1/embeddings", body: `{"model":"legacy/embedder","input":["a","b"]}`,
+			upstream: "/openai/v1/embeddings", key: "Api-Key", status: 200, has: "data.1.embedding",
+		},
+		{
+			name: "embeddings of gemini", path: "/v1/embeddings", body: `{"model":"legacy/completer","input":[1,2,3],"encoding_format":"base64"}`,
+			upstream: "/v1beta/openai/embeddings", key: "Authorization", status: 200, has: "data.0.embedding",
+		},
+		{
+			name: "completions", path: "/v1/completions?x=y", body: `{"model":"legacy","prompt":"Once upon","max_tokens":5}`,
+			upstream: "/v1beta/openai/completions?x=y", key: "Authorization", status: 200, has: "choices.0.text",
+		},
+		{
+			name: "chat completions of gemini", path: "/v1/chat/completions", body: `{"model":"legacy","messages":[{"role":"user","content":"hi"}]}`,
+			upstream: "/v1beta/openai/chat/completions", key: "Authorization", status: 200, has: "choices.0.message.content",
+		},
+		{name: "embeddings of any model", path: "/v1/embeddings", body: `{"model":"legacy","input":"a"}`, status: 400, code: "model_required"},
+		{name: "no input", path: "/v1/embeddings", body: `{"model":"legacy"}`, status: 400, code: "missing_required_parameter"},
+		{name: "too long an input", path: "/v1/embeddings", body: `{"model":"legacy/embedder","input":"` + strings.Repeat("The quick brown fox. ", 4000) + `"}`, status: 400, code: "context_length_exceeded"},
+		{name: "no model for it", path: "/v1/completions", body: `{"model":"thinking","prompt":"a"}`, status: 400, code: "no_candidate"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			id := rig.ID()
+			got := ask(t, s, tt.path, tt.body, rig.IDHeader, id)
+			if got.Status != tt.status {
+				t.Fatalf("status %d: %s", got.Status, got.Body)
+			}
+			seen := s.Find(id)
+			if tt.code != "" {
+				if e, err := got.Error(); err != nil || deref(e.Code) != tt.code || len(seen) > 0 {
+					t.Errorf("%v, backends %q: %s", err, s.Seen(id), got.Body)
+				}
+				return
+			}
+			if !gjson.GetBytes(got.Body, tt.has).Exists() || len(seen) != 1 || seen[0].Path != tt.upstream || !strings.HasSuffix(seen[0].Header.Get(tt.key), rig.ThinkerKey) {
+				t.Errorf("requests %+v: %s", seen, got.Body)
+			}
+		})
+	}
+	t.Run("completions stream", func(t *testing.T) {
+		got := ask(t, s, "/v1/completions", `{"model":"legacy","prompt":"Once","stream":true}`)
+		if got.Status != http.StatusOK || !bytes.HasSuffix(got.Body, []byte("data: [DONE]\n\n")) {
+			t.Errorf("status %d: %s", got.Status, got.Body)
+		}
+	})
+}

@@ -54,6 +54,7 @@ func TestWye(t *testing.T) {
 			"Messages":                 testMessages,
 			"Responses":                testResponses,
 			"PythonSDK":                testPythonSDK,
+			"LegacyAPIs":               testLegacyAPIs,
 			"PythonAPIs":               testPythonAPIs,
 			"GoSDK":                    testGoSDK,
 		} {

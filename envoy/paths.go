@@ -7,6 +7,8 @@ const (
 	PathMessages        = "/v1/messages"
 	PathCountTokens     = "/v1/messages/count_tokens"
 	PathResponses       = "/v1/responses"
+	PathCompletions     = "/v1/completions"
+	PathEmbeddings      = "/v1/embeddings"
 )
 
 // Paths has the path of each API by its name in policies.
@@ -15,7 +17,12 @@ var Paths = map[string]string{
 	"messages":         PathMessages,
 	"count_tokens":     PathCountTokens,
 	"responses":        PathResponses,
+	"completions":      PathCompletions,
+	"embeddings":       PathEmbeddings,
 }
+
+// Version starts the path of every API.
+const Version = "/v1"
 
 // KeyAPI is in NamespaceDecision of the metadata of every deployment's route: the
 // name of the API whose clients it is for.

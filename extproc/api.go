@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"bytes"
+	"strings"
 
 	"wye/envoy"
 	"wye/router"
@@ -17,6 +18,10 @@ func ShapeOf(a router.API) wire.Shape {
 		return wire.ShapeCountTokens
 	case router.APIResponses:
 		return wire.ShapeResponses
+	case router.APICompletions:
+		return wire.ShapeCompletions
+	case router.APIEmbeddings:
+		return wire.ShapeEmbeddings
 	case router.APIChat:
 	}
 	return wire.ShapeChat
@@ -49,12 +54,20 @@ func upstreamAPI(headers []header) router.API {
 		}
 		path, _, _ := bytes.Cut(headers[i].value, []byte("?"))
 		for _, a := range router.AllAPIs {
-			if bytes.HasSuffix(path, []byte(pathOf[a])) {
+			// Not every provider has the version. Chat completions come first.
+			if bytes.HasSuffix(path, []byte(strings.TrimPrefix(pathOf[a], envoy.Version))) {
 				return a
 			}
 		}
 	}
 	return router.APIChat
+}
+
+// errEmbeddings refuses to choose between models whose embeddings cannot be
+// compared.
+func errEmbeddings(d *router.Decision) *wire.Problem {
+	return refuse(400, codeModelRequired, "model",
+		"deployment %q has %d models that may serve this request, whose embeddings cannot be compared; name one of them", d.Deployment.Name, d.Ranked)
 }
 
 // errStateful refuses a request that refers to what one provider keeps while

@@ -19,6 +19,7 @@ const (
 	codeInvalidSession  = "invalid_session"
 	codeContextLength   = "context_length_exceeded"
 	codeNotPinned       = "previous_response_not_pinned"
+	codeModelRequired   = "model_required"
 	codeNoCandidate     = "no_candidate"
 	codeTooLarge        = "request_too_large"
 	codeMediaType       = "unsupported_media_type"

@@ -50,6 +50,9 @@ func (st *stream) decide(now time.Time) *wire.Problem {
 		}
 		return p
 	}
+	if st.facts.api == router.APIEmbeddings && st.decision.Ranked > 1 {
+		return errEmbeddings(&st.decision)
+	}
 	if st.scan.Stateful != "" && st.decision.Places() > 1 {
 		return errStateful(st.scan.Stateful, &st.decision)
 	}

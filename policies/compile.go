@@ -125,7 +125,7 @@ func compileBackend(b *policyv1.Backend, model router.ModelIndex) router.Backend
 		PathPrefix: b.GetPathPrefix(),
 	}
 	apis := b.GetApis()
-	if len(apis) == 0 && b.GetProtocol() != policyv1.Protocol_openai {
+	if len(apis) == 0 && b.GetProtocol() == policyv1.Protocol_anthropic {
 		apis = defaultAPIs[b.GetProtocol()]
 	}
 	for _, a := range apis {
@@ -151,6 +151,12 @@ func compileProtocol(p policyv1.Protocol) router.Protocol {
 		return router.ProtocolOpenAI
 	case policyv1.Protocol_anthropic:
 		return router.ProtocolAnthropic
+	case policyv1.Protocol_azure_openai:
+		return router.ProtocolAzureOpenAI
+	case policyv1.Protocol_gemini:
+		return router.ProtocolGemini
+	case policyv1.Protocol_bedrock:
+		return router.ProtocolBedrock
 	}
 	panic(fmt.Sprintf("protocol %v passed the schema's rules", p))
 }

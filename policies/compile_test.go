@@ -182,7 +182,7 @@ func TestCredentials(t *testing.T) {
 	t.Parallel()
 	want := []policies.Credential{
 		{File: "/run/secrets/house", Backends: []string{"house-local"}},
-		{Env: "HOUSE_KEY", Backends: []string{"house-claude"}},
+		{Env: "HOUSE_KEY", Backends: []string{"house-claude", "house-azure", "house-gemini"}},
 		{Env: "OPENAI_API_KEY", Backends: []string{"openai"}},
 		{Env: "BARE_KEY", Backends: []string{"bare", "bare-too"}},
 	}

@@ -96,8 +96,25 @@ func effectiveModel(m *policyv1.Model) *policyv1.Model {
 
 // defaultAPIs are the APIs of a backend that states none.
 var defaultAPIs = map[policyv1.Protocol][]policyv1.Api{
-	policyv1.Protocol_openai:    {policyv1.Api_chat_completions},
-	policyv1.Protocol_anthropic: {policyv1.Api_messages, policyv1.Api_count_tokens},
+	policyv1.Protocol_openai:       {policyv1.Api_chat_completions},
+	policyv1.Protocol_anthropic:    {policyv1.Api_messages, policyv1.Api_count_tokens},
+	policyv1.Protocol_azure_openai: {policyv1.Api_chat_completions},
+	policyv1.Protocol_gemini:       {policyv1.Api_chat_completions},
+	policyv1.Protocol_bedrock:      {policyv1.Api_chat_completions},
+}
+
+// defaultPrefixes are the path prefixes of backends that state none.
+var defaultPrefixes = map[policyv1.Protocol]string{
+	policyv1.Protocol_azure_openai: "/openai",
+	policyv1.Protocol_gemini:       "/v1beta/openai",
+	policyv1.Protocol_bedrock:      "/openai",
+}
+
+// defaultHeaders are the headers of credentials that state none, where it is not
+// Authorization.
+var defaultHeaders = map[policyv1.Protocol]string{
+	policyv1.Protocol_anthropic:    "X-Api-Key",
+	policyv1.Protocol_azure_openai: "Api-Key",
 }
 
 func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
@@ -111,6 +128,9 @@ func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 	if e.SendAs == nil {
 		e.SendAs = new(e.GetModel())
 	}
+	if e.GetPathPrefix() == "" {
+		e.PathPrefix = defaultPrefixes[e.GetProtocol()]
+	}
 	slices.Sort(e.Apis)
 	if slices.Equal(e.GetApis(), defaultAPIs[e.GetProtocol()]) {
 		e.Apis = nil
@@ -118,8 +138,8 @@ func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 	if cred := e.Credential; cred != nil {
 		if cred.GetHeader() == "" {
 			cred.Header = "Authorization"
-			if e.GetProtocol() == policyv1.Protocol_anthropic {
-				cred.Header = "X-Api-Key"
+			if h := defaultHeaders[e.GetProtocol()]; h != "" {
+				cred.Header = h
 			}
 		}
 		cred.Header = textproto.CanonicalMIMEHeaderKey(cred.GetHeader())

@@ -12,13 +12,15 @@ const (
 	APIMessages        // Anthropic's Messages
 	APICountTokens     // Anthropic's count of a Messages request's tokens
 	APIResponses       // OpenAI's Responses
+	APICompletions     // OpenAI's older completions
+	APIEmbeddings      // OpenAI's embeddings
 	apiCount
 )
 
 // AllAPIs lists every API, in the order of their values.
-var AllAPIs = [apiCount]API{APIChat, APIMessages, APICountTokens, APIResponses}
+var AllAPIs = [apiCount]API{APIChat, APIMessages, APICountTokens, APIResponses, APICompletions, APIEmbeddings}
 
-var apiNames = [apiCount]string{"chat_completions", "messages", "count_tokens", "responses"}
+var apiNames = [apiCount]string{"chat_completions", "messages", "count_tokens", "responses", "completions", "embeddings"}
 
 // String is the API as policies spell it.
 func (a API) String() string {

@@ -120,12 +120,23 @@ type Protocol uint8
 const (
 	ProtocolOpenAI Protocol = iota
 	ProtocolAnthropic
+	ProtocolAzureOpenAI
+	ProtocolGemini
+	ProtocolBedrock
 )
 
 // String returns the protocol as policies spell it.
 func (p Protocol) String() string {
-	if p == ProtocolAnthropic {
+	switch p {
+	case ProtocolAnthropic:
 		return "anthropic"
+	case ProtocolAzureOpenAI:
+		return "azure_openai"
+	case ProtocolGemini:
+		return "gemini"
+	case ProtocolBedrock:
+		return "bedrock"
+	case ProtocolOpenAI:
 	}
 	return "openai"
 }

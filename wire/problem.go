@@ -79,7 +79,7 @@ func AppendErrorAs(dst []byte, s Shape, p *Problem) []byte {
 		dst = append(dst, `,"message":`...)
 		dst = appendString(dst, p.Message)
 		return append(dst, `}}`...)
-	case ShapeChat, ShapeResponses:
+	case ShapeChat, ShapeResponses, ShapeCompletions, ShapeEmbeddings:
 	}
 	return AppendError(dst, p)
 }

@@ -215,6 +215,10 @@ func (r *reader) value(is known) bool {
 		return r.messagesValue(is)
 	case ShapeResponses:
 		return r.responsesValue(is)
+	case ShapeCompletions:
+		return r.completionsValue(is)
+	case ShapeEmbeddings:
+		return r.embeddingsValue(is)
 	case ShapeChat:
 	}
 	switch is {

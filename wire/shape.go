@@ -9,6 +9,8 @@ const (
 	ShapeMessages          // Anthropic's Messages
 	ShapeCountTokens       // the same without an output cap
 	ShapeResponses         // OpenAI's Responses
+	ShapeCompletions       // OpenAI's older completions
+	ShapeEmbeddings        // OpenAI's embeddings
 )
 
 // names lists the top-level fields that a scan of the shape reads, in the order
@@ -19,6 +21,10 @@ func (s Shape) names() []string {
 		return messagesNames[:]
 	case ShapeResponses:
 		return responsesNames[:]
+	case ShapeCompletions:
+		return completionsNames[:]
+	case ShapeEmbeddings:
+		return embeddingsNames[:]
 	case ShapeChat:
 	}
 	return knownNames[:]
@@ -35,6 +41,8 @@ func (s Shape) missing(seen known) string {
 		return "messages"
 	case s == ShapeMessages && seen&messagesMaxTokens == 0:
 		return "max_tokens"
+	case s == ShapeEmbeddings && seen&embeddingsInput == 0:
+		return "input"
 	}
 	return ""
 }

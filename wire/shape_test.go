@@ -67,6 +67,11 @@ func TestScanShapes(t *testing.T) {
 				Images: true, PDF: true, HasTools: true, Schema: true, Messages: 4,
 			},
 		},
+		{"completions", wire.ShapeCompletions, `{"model":"auto","prompt":"Once upon","max_tokens":5,"stream":true}`, shaped{Model: "auto", OutputCap: 5, Stream: true, User: "Once upon", Messages: 1}},
+		{"completions, several", wire.ShapeCompletions, `{"model":"auto","prompt":["a","b"]}`, shaped{Model: "auto", User: "a\nb", Messages: 2}},
+		{"embeddings", wire.ShapeEmbeddings, `{"model":"auto","input":"text","dimensions":3}`, shaped{Model: "auto", User: "text", Messages: 1}},
+		{"embeddings, tokens", wire.ShapeEmbeddings, `{"model":"auto","input":[1,2,3]}`, shaped{Model: "auto", Messages: 1}},
+		{"embeddings, lists of tokens", wire.ShapeEmbeddings, `{"model":"auto","input":[[1,2,3],[4]]}`, shaped{Model: "auto", Messages: 2}},
 		{"responses, state", r, `{"model":"auto","previous_response_id":"resp_1","input":"go on"}`, shaped{Model: "auto", Stateful: "previous_response_id", User: "go on", Messages: 1}},
 		{"responses, a conversation", r, `{"model":"auto","conversation":{"id":"conv_1"}}`, shaped{Model: "auto", Stateful: "conversation"}},
 		{"responses, a stored item", r, `{"model":"auto","input":[{"type":"item_reference","id":"i"}]}`, shaped{Model: "auto", Stateful: "input[0]", Messages: 1}},
@@ -118,6 +123,12 @@ func TestScanShapeProblems(t *testing.T) {
 		{m, `{` + ok + `"System":"x"}`, "invalid_value", "System"},
 		{m, `{` + ok + `"messages":[{"role":"user","content":[{"type":"text","text":"hi"]}]}`, "invalid_json", ""},
 		{m, `{"max_tokens":0}`, "integer_below_min_value", "max_tokens"},
+		{wire.ShapeEmbeddings, `{"model":"auto"}`, "missing_required_parameter", "input"},
+		{wire.ShapeEmbeddings, `{"model":"auto","input":[]}`, "empty_array", "input"},
+		{wire.ShapeEmbeddings, `{"model":"auto","input":{}}`, "invalid_type", "input"},
+		{wire.ShapeEmbeddings, `{"model":"auto","input":[{}]}`, "invalid_type", "input"},
+		{wire.ShapeEmbeddings, `{"model":"auto","input":[["a"]]}`, "invalid_type", "input"},
+		{wire.ShapeCompletions, `{"model":"auto","prompt":false}`, "invalid_type", "prompt"},
 		{r, `{"input":"hi"}`, "missing_required_parameter", "model"},
 		{r, `{"model":"auto","input":1}`, "invalid_type", "input"},
 		{r, `{"model":"auto","input":["hi"]}`, "invalid_type", "input[0]"},
@@ -147,13 +158,13 @@ func FuzzScanShapes(f *testing.F) {
 		`{"model":"auto","input":[{"role":"user","content":[{"type":"input_text","text":"\u00e9"}]}],"text":{"format":{"type":"json_schema"}}}`,
 		`{"model":"auto","conversation":"c","routing_config":{"mode":"cost"}}`,
 	} {
-		for s := range uint8(4) {
+		for s := range uint8(6) {
 			f.Add(s, []byte(seed))
 		}
 	}
 	f.Fuzz(func(t *testing.T, s uint8, body []byte) {
 		var facts wire.Facts
-		if wire.ScanShape(wire.Shape(s%4), nil, body, &facts) != nil {
+		if wire.ScanShape(wire.Shape(s%6), nil, body, &facts) != nil {
 			return
 		}
 		var before, after map[string]any
@@ -188,5 +199,24 @@ func TestAppendErrorAs(t *testing.T) {
 		if got := string(wire.AppendErrorAs(nil, wire.ShapeResponses, p)); !strings.HasPrefix(got, `{"error":{"message"`) {
 			t.Errorf("in OpenAI's shape: %s", got)
 		}
+	}
+}
+
+// Of several inputs the longest counts, since each has the window to itself.
+func TestInputsCountTheLongest(t *testing.T) {
+	t.Parallel()
+	tokens := func(input string) int {
+		var f wire.Facts
+		if p := wire.ScanShape(wire.ShapeEmbeddings, nil, []byte(`{"model":"m","input":`+input+`}`), &f); p != nil {
+			t.Fatal(p)
+		}
+		return f.PromptTokensMax
+	}
+	long := `"` + strings.Repeat("The quick brown fox. ", 100) + `"`
+	if one, many := tokens(long), tokens("["+long+`,"short",`+long+"]"); one != many {
+		t.Errorf("%d tokens alone, %d beside others", one, many)
+	}
+	if few, many := tokens(`[[1,2,3],[4]]`), tokens(`[[1,2,3],[4,5,6,7,8,9]]`); many-few != 3 {
+		t.Errorf("%d tokens, then %d", few, many)
 	}
 }

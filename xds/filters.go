@@ -162,11 +162,16 @@ func (b *builder) pathFilter(backend *router.Backend) (*hcmv3.HttpFilter, error)
 	if !pathPrefix.MatchString(backend.PathPrefix) {
 		return nil, fmt.Errorf("path prefix %q is not a plain absolute path", backend.PathPrefix)
 	}
+	version := ""
+	if backend.Protocol == router.ProtocolGemini {
+		version = `  path = string.gsub(path, "^` + envoy.Version + `", "", 1)
+`
+	}
 	code := `function envoy_on_request(handle)
   local headers = handle:headers()
   local query = string.match(headers:get(":path"), "%?.*$") or ""
   local path = handle:metadata():get("` + envoy.KeyPath + `") or "` + PathChatCompletions + `"
-  headers:replace(":path", "` + strings.TrimSuffix(backend.PathPrefix, "/") + `" .. path .. query)
+` + version + `  headers:replace(":path", "` + strings.TrimSuffix(backend.PathPrefix, "/") + `" .. path .. query)
 end
 `
 	return httpFilter(envoy.FilterPath, &luav3.Lua{DefaultSourceCode: &corev3.DataSource{

@@ -176,6 +176,21 @@ def responses_errors():
             raise AssertionError(f"answered: {answer!r}")
 
 
+@case
+def embeddings():
+    answer = OPENAI.embeddings.create(model="legacy/embedder", input=["a", "b"])
+    expect(len(answer.data) == 2 and len(answer.data[0].embedding) == 8, answer)
+    expect(answer.data[0].embedding != answer.data[1].embedding and answer.usage.prompt_tokens >= 0, answer)
+
+
+@case
+def completions():
+    answer = OPENAI.completions.create(model="legacy", prompt="Once upon a time", max_tokens=8)
+    expect(answer.choices[0].text and answer.choices[0].finish_reason in ("stop", "length"), answer)
+    stream = OPENAI.completions.create(model="legacy", prompt="Once upon a time", stream=True)
+    expect("".join(chunk.choices[0].text for chunk in stream if chunk.choices))
+
+
 for function in CASES:
     failure = ""
     try:

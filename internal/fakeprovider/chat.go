@@ -42,7 +42,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(HeaderZone, s.config.Zone)
 	}
 	switch path := r.URL.Path; {
-	case !s.config.Anthropic && (strings.HasSuffix(path, "/chat/completions") || strings.HasSuffix(path, "/responses")):
+	case !s.config.Anthropic && slices.ContainsFunc([]string{"/completions", "/responses", "/embeddings"}, func(end string) bool { return strings.HasSuffix(path, end) }):
 	case s.config.Anthropic && (strings.HasSuffix(path, "/messages") || strings.HasSuffix(path, "/messages/count_tokens")):
 	case strings.HasSuffix(path, "/models") && r.Method == http.MethodGet:
 		s.models(w)
@@ -89,6 +89,10 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) *refusal {
 		req, no = s.parseMessages(r.Header, body, count)
 	case strings.HasSuffix(kind, "/responses"):
 		req, no = s.parseResponses(r.Header, body)
+	case strings.HasSuffix(kind, "/embeddings"):
+		req, no = s.parseLegacy(r.Header, body, "input", embeddingsFields)
+	case strings.HasSuffix(kind, "/completions") && !strings.HasSuffix(kind, "/chat/completions"):
+		req, no = s.parseLegacy(r.Header, body, "prompt", completionsFields)
 	default:
 		req, no = s.parse(r.Header, body)
 	}
@@ -101,8 +105,12 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) *refusal {
 	if !sleep(r, s.config.FirstToken) {
 		return nil
 	}
-	if count {
+	switch {
+	case count:
 		s.countTokens(w, a)
+		return nil
+	case strings.HasSuffix(kind, "/embeddings"):
+		s.embeddings(w, a, req.raw)
 		return nil
 	}
 	s.responder(req)(w, r, exchange, a, &fault)
@@ -120,6 +128,8 @@ func (s *Server) responder(req *request) func(http.ResponseWriter, *http.Request
 		return s.streamResponse
 	case req.flat:
 		return s.wholeResponse
+	case req.raw.Exists():
+		return s.completions
 	case req.stream:
 		return s.stream
 	}
@@ -200,7 +210,8 @@ type request struct {
 	format        gjson.Result
 	tools         gjson.Result
 	toolChoice    gjson.Result
-	blocks, flat  bool // of Anthropic's Messages, of OpenAI's Responses
+	raw           gjson.Result // of a request without messages
+	blocks, flat  bool         // of Anthropic's Messages, of OpenAI's Responses
 }
 
 // refusedByReasoning lists the fields that a reasoning model refuses.
@@ -210,7 +221,7 @@ var refusedByReasoning = []string{
 
 // parse reads the body as strictly as a provider would.
 func (s *Server) parse(header http.Header, body []byte) (*request, *refusal) {
-	if s.config.Key != "" && header.Get("Authorization") != "Bearer "+s.config.Key {
+	if !s.authorized(header) {
 		return nil, &refusal{
 			status: http.StatusUnauthorized, kind: "invalid_request_error", code: "invalid_api_key", message: "the API key is wrong or missing",
 		}

@@ -107,6 +107,14 @@ const (
 	// Anthropic's. Default apis: messages and count_tokens; a credential goes into
 	// x-api-key.
 	Protocol_anthropic Protocol = 1
+	// Azure OpenAI's v1 API, which is OpenAI's. Default path_prefix: /openai; a
+	// credential goes into api-key.
+	Protocol_azure_openai Protocol = 2
+	// Gemini's API for OpenAI's clients. Default path_prefix: /v1beta/openai, behind
+	// which there is no /v1.
+	Protocol_gemini Protocol = 3
+	// Bedrock's API for OpenAI's clients. Default path_prefix: /openai.
+	Protocol_bedrock Protocol = 4
 )
 
 // Enum value maps for Protocol.
@@ -114,10 +122,16 @@ var (
 	Protocol_name = map[int32]string{
 		0: "openai",
 		1: "anthropic",
+		2: "azure_openai",
+		3: "gemini",
+		4: "bedrock",
 	}
 	Protocol_value = map[string]int32{
-		"openai":    0,
-		"anthropic": 1,
+		"openai":       0,
+		"anthropic":    1,
+		"azure_openai": 2,
+		"gemini":       3,
+		"bedrock":      4,
 	}
 )
 
@@ -161,6 +175,10 @@ const (
 	Api_count_tokens Api = 3
 	// OpenAI's POST /v1/responses.
 	Api_responses Api = 4
+	// OpenAI's older POST /v1/completions.
+	Api_completions Api = 5
+	// OpenAI's POST /v1/embeddings.
+	Api_embeddings Api = 6
 )
 
 // Enum value maps for Api.
@@ -171,6 +189,8 @@ var (
 		2: "messages",
 		3: "count_tokens",
 		4: "responses",
+		5: "completions",
+		6: "embeddings",
 	}
 	Api_value = map[string]int32{
 		"API_UNSPECIFIED":  0,
@@ -178,6 +198,8 @@ var (
 		"messages":         2,
 		"count_tokens":     3,
 		"responses":        4,
+		"completions":      5,
+		"embeddings":       6,
 	}
 )
 
@@ -1975,17 +1997,24 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\vjson_schema\x10\x04\x12\a\n" +
 	"\x03pdf\x10\x05\x12\t\n" +
 	"\x05audio\x10\x06\x12\b\n" +
-	"\x04none\x10\a*%\n" +
+	"\x04none\x10\a*P\n" +
 	"\bProtocol\x12\n" +
 	"\n" +
 	"\x06openai\x10\x00\x12\r\n" +
-	"\tanthropic\x10\x01*_\n" +
+	"\tanthropic\x10\x01\x12\x10\n" +
+	"\fazure_openai\x10\x02\x12\n" +
+	"\n" +
+	"\x06gemini\x10\x03\x12\v\n" +
+	"\abedrock\x10\x04*\x80\x01\n" +
 	"\x03Api\x12\x13\n" +
 	"\x0fAPI_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10chat_completions\x10\x01\x12\f\n" +
 	"\bmessages\x10\x02\x12\x10\n" +
 	"\fcount_tokens\x10\x03\x12\r\n" +
-	"\tresponses\x10\x04*A\n" +
+	"\tresponses\x10\x04\x12\x0f\n" +
+	"\vcompletions\x10\x05\x12\x0e\n" +
+	"\n" +
+	"embeddings\x10\x06*A\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aquality\x10\x01\x12\f\n" +

@@ -26,6 +26,7 @@ const (
 // ServedAs maps the models of the policy to the versions that serve.
 var ServedAs = map[string]string{
 	"large": "large-2026-01-01", "medium": "medium-2026-01-01", "small": "small-2026-02-01",
+	"embedder": "embedder-1", "completer": "completer-1",
 	"claude": "claude-2026-04-01", "claudette": "claudette-2026-04-01",
 	"thinker": "thinker-2026-03-01", "absent": "absent-2026-01-01",
 }
@@ -40,6 +41,8 @@ var usualBackends = []Backend{
 	{Name: "thinker-us", Model: "thinker", Zone: "us", CredentialEnv: thinkerKeyEnv},
 	{Name: "claude-us", Model: "claude", Zone: "us", Protocol: "anthropic", CredentialEnv: thinkerKeyEnv},
 	{Name: "claudette-us", Model: "claudette", Zone: "us", Protocol: "anthropic", PathPrefix: "/anthropic", CredentialEnv: thinkerKeyEnv},
+	{Name: "embedder-us", Model: "embedder", Zone: "us", Protocol: "azure_openai", APIs: "[embeddings]", CredentialEnv: thinkerKeyEnv},
+	{Name: "completer-us", Model: "completer", Zone: "us", Protocol: "gemini", APIs: "[completions, embeddings, chat_completions]", CredentialEnv: thinkerKeyEnv},
 	{Name: absentBackend, Model: "absent", Zone: "us"},
 }
 
