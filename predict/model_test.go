@@ -1,6 +1,7 @@
 package predict_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"strings"
@@ -176,6 +177,8 @@ func TestCalibrationLoads(t *testing.T) {
 		{"variances", func(c *predict.Calibration) { c.Variances = nil }, "0 variances"},
 		{"negative", func(c *predict.Calibration) { c.Variance = -1 }, "negative"},
 		{"not finite", func(c *predict.Calibration) { c.Shift = float32(math.NaN()) }, "not finite"},
+		{"half a sample", func(c *predict.Calibration) { c.Samples = c.Samples[:len(c.Samples)-1] }, "samples are damaged"},
+		{"too many samples", func(c *predict.Calibration) { c.Samples = bytes.Repeat(c.Samples, 3) }, "samples are damaged"},
 	} {
 		c := report.Calibration
 		bad.change(&c)
