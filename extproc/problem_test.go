@@ -1,9 +1,11 @@
 package extproc_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/google/go-cmp/cmp"
@@ -179,15 +181,19 @@ func TestNoPolicy(t *testing.T) {
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	_, conn := start(t, extproc.Config{MaxInflightBytes: len(question) + 10})
-	holder, err := extprocv3.NewExternalProcessorClient(conn).Process(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := holder.Send(chat(len(question))); err != nil {
-		t.Fatal(err)
-	}
-	if err := holder.Send(body(question[:11], false)); err != nil {
-		t.Fatal(err)
+	hold := func() (holder extprocv3.ExternalProcessor_ProcessClient, cancel context.CancelFunc) {
+		ctx, cancel := context.WithCancel(t.Context())
+		holder, err := extprocv3.NewExternalProcessorClient(conn).Process(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := holder.Send(chat(len(question))); err != nil {
+			t.Fatal(err)
+		}
+		if err := holder.Send(body(question[:11], false)); err != nil {
+			t.Fatal(err)
+		}
+		return holder, cancel
 	}
 	refused := func() bool {
 		got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
@@ -203,8 +209,18 @@ func TestOverload(t *testing.T) {
 		}
 		return true
 	}
-	for !refused() { // Until the holder's bytes have arrived.
-	}
+	holder, cancel := hold()
+	defer func() { cancel() }()
+	eventually(t, "the holder's bytes have arrived", func() bool {
+		if refused() {
+			return true
+		}
+		// It may be the holder whom the request left no room.
+		cancel()
+		holder, cancel = hold()
+		time.Sleep(10 * time.Millisecond)
+		return false
+	})
 	if err := holder.Send(body(question[11:], true)); err != nil {
 		t.Fatal(err)
 	}
@@ -213,8 +229,7 @@ func TestOverload(t *testing.T) {
 			break
 		}
 	}
-	for refused() { // Until the holder's stream has ended.
-	}
+	eventually(t, "the holder's stream has ended", func() bool { return !refused() })
 }
 
 // Decoding counts, too: what is small may become large.
@@ -225,5 +240,16 @@ func TestOverloadDecoding(t *testing.T) {
 	got, err := exchange(t, conn, false, chat(len(compressed), "content-encoding", "gzip"), body(compressed, true))
 	if r := readRefusal(t, got, err); r.Status != 503 || !strings.Contains(r.Body, `"code":"overloaded"`) {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// eventually waits until done, which is tried again and again, and fails the test
+// when that takes too long.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
 	}
 }
