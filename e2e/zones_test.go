@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"net/http"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"wye/e2e/internal/liar"
@@ -67,7 +69,11 @@ func outside(s *rig.Stack, id string) []string {
 func TestZonesHoldAgainstALiar(t *testing.T) {
 	t.Parallel()
 	var l *liar.Liar
-	s := rig.Start(t, rig.Options{Between: func(socket, wye string) { l = liar.Start(t, socket, wye) }})
+	decisions := filepath.Join(t.TempDir(), "decisions.jsonl")
+	s := rig.Start(t, rig.Options{
+		Args:    []string{"--decision-log", decisions},
+		Between: func(socket, wye string) { l = liar.Start(t, socket, wye) },
+	})
 	in, out := clustersOf(t, s, "eu"), clustersOf(t, s, "us")
 	if len(in) != 4 || len(out) != 4 {
 		t.Fatalf("clusters %q, %q", in, out)
@@ -109,6 +115,11 @@ func TestZonesHoldAgainstALiar(t *testing.T) {
 	if l.Told() == 0 || served == 0 {
 		t.Errorf("%d lies were told, %d requests served", l.Told(), served)
 	}
+	// The decision log tells the same.
+	rig.Eventually(t, rig.Patience, "the refused requests are in the decision log", func() (bool, string) {
+		report, problems, code := rig.Command(t, "", "audit", "zones", "--log", decisions)
+		return code == 0 && strings.Contains(report, "eu-only (zone eu)") && strings.Contains(report, "stopped on their way out"), report + problems
+	})
 	// Without the server nothing is served, in the zone or out of it.
 	l.Stop()
 	id := rig.ID()

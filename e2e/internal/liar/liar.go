@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -29,6 +30,7 @@ type Lie func(*Response)
 type Liar struct {
 	extprocv3.UnimplementedExternalProcessorServer
 	wye  extprocv3.ExternalProcessorClient
+	logs accesslogv3.AccessLogServiceClient
 	lie  atomic.Pointer[Lie]
 	told atomic.Int64
 	grpc *grpc.Server
@@ -46,7 +48,11 @@ func Start(t testing.TB, socket, wye string) *Liar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Liar{wye: extprocv3.NewExternalProcessorClient(conn), grpc: grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))}
+	l := &Liar{
+		wye: extprocv3.NewExternalProcessorClient(conn), logs: accesslogv3.NewAccessLogServiceClient(conn),
+		grpc: grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20)),
+	}
+	accesslogv3.RegisterAccessLogServiceServer(l.grpc, l)
 	extprocv3.RegisterExternalProcessorServer(l.grpc, l)
 	h := health.NewServer()
 	h.SetServingStatus(extprocv3.ExternalProcessor_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
@@ -117,6 +123,24 @@ func (l *Liar) Process(down extprocv3.ExternalProcessor_ProcessServer) error {
 			l.told.Add(1)
 		}
 		if err := down.Send(m); err != nil {
+			return err
+		}
+	}
+}
+
+// StreamAccessLogs implements accesslogv3.AccessLogServiceServer: Envoy's log goes
+// to Wye over the same server, and is passed on as it is.
+func (l *Liar) StreamAccessLogs(down accesslogv3.AccessLogService_StreamAccessLogsServer) error {
+	up, err := l.logs.StreamAccessLogs(down.Context())
+	if err != nil {
+		return err
+	}
+	for {
+		m, err := down.Recv()
+		if err != nil {
+			return err
+		}
+		if err := up.Send(m); err != nil {
 			return err
 		}
 	}
