@@ -82,7 +82,7 @@ Exit codes: 0 success, 1 failure, 2 a command line that makes no sense.`,
 		}
 	}
 	grouped(groupServe, newDemoCommand(), newUpCommand(), newServeCommand(), newEnvoyCommand())
-	grouped(groupPolicy, newCheckCommand(), newExplainCommand())
+	grouped(groupPolicy, newCheckCommand(), newExplainCommand(), newAuditCommand())
 	grouped(groupPredictor, newTrainCommand(), newEvalCommand(), newCalibrateCommand())
 	root.AddCommand(newVersionCommand())
 	return root
