@@ -46,8 +46,9 @@ type Record struct {
 
 	// Inputs and what follows are absent when the decision is no longer known: Wye
 	// restarted, or the table of decisions was full.
-	Inputs     *Inputs     `json:"inputs,omitempty"`
-	Rate       float64     `json:"rate,omitempty"` // see router.Decision
+	Inputs *Inputs `json:"inputs,omitempty"`
+	Rate   float64 `json:"rate,omitempty"` // see router.Decision
+	// Candidates and Chain are absent from brief records, too.
 	Candidates []Candidate `json:"candidates,omitempty"`
 	Chain      []Place     `json:"chain,omitempty"`
 
@@ -122,7 +123,7 @@ type Candidate struct {
 }
 
 // fill adds what p says of the decision.
-func (r *Record) fill(p *decided) {
+func (r *Record) fill(p *decided, brief bool) {
 	if d := p.deployment; d != nil {
 		r.Deployment, r.Zone, r.Mode, r.Predictor = d.Name, d.Zone, p.mode.String(), d.Scorer.Version()
 	}
@@ -138,6 +139,9 @@ func (r *Record) fill(p *decided) {
 	if p.deployment != nil {
 		r.Inputs.Only = members(p.snapshot, p.deployment, p.request.Only)
 		r.Inputs.Deaf = members(p.snapshot, p.deployment, p.request.Deaf)
+	}
+	if brief {
+		return
 	}
 	for i := range p.candidates {
 		r.Candidates = append(r.Candidates, candidateOf(p.snapshot, &p.candidates[i]))

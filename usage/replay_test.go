@@ -85,7 +85,7 @@ func TestReplay(t *testing.T) {
 	}{
 		"an estimate":              {func(r *usage.Record) { r.Candidates[0].Quality += 1e-6 }, true, "candidate 1 was"},
 		"a cost":                   {func(r *usage.Record) { r.Candidates[1].CostUSD *= 1.0000001 }, false, "candidate 2 was"},
-		"the rate":                 {func(r *usage.Record) { r.Rate += 1 }, true, "rate was"},
+		"the rate":                 {func(r *usage.Record) { r.Rate++ }, true, "rate was"},
 		"an estimate, by its rank": {func(r *usage.Record) { r.Candidates[0].Quality = 0 }, false, "candidate 1 was"},
 		"the chain":                {func(r *usage.Record) { r.Chain = r.Chain[1:] }, false, "chain was"},
 		"the mode":                 {func(r *usage.Record) { r.Mode = "cost" }, false, "mode was cost, is balanced"},

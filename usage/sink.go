@@ -15,6 +15,9 @@ type Config struct {
 	// Readers are called with every record, one after the other, from the
 	// goroutine that received it, possibly several at once; they must be quick.
 	Readers []func(*Record)
+	// Brief leaves out of records what only the decision log wants:
+	// candidates and chain.
+	Brief bool
 	// KeepText keeps the text that the predictor read in each record.
 	KeepText bool
 	// MaxPending bounds the requests that were decided and whose end is not
@@ -143,7 +146,7 @@ func (s *Sink) record(v *Served) *Record {
 	top := noModel
 	key, ok := makeID(v.Decision)
 	if !ok || !s.pending.take(key, func(p *decided) {
-		r.fill(p)
+		r.fill(p, s.config.Brief)
 		snapshot, top = p.snapshot, topModel(p)
 	}) {
 		s.undecided.Add(1)

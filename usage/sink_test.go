@@ -43,8 +43,10 @@ func snapshot(t testing.TB, hash string, usageOf router.Usage) *router.Snapshot 
 			{Name: "seeing", Capabilities: router.CapVision},
 		},
 		Backends: []router.Backend{
-			{Name: "c", Model: 0, Zone: "eu", Weight: 1}, {Name: "m", Model: 1, Zone: "us", Weight: 1},
-			{Name: "d", Model: 2, Zone: "us", Weight: 1}, {Name: "v", Model: 3, Zone: "us", Weight: 1},
+			{Name: "c", Model: 0, Zone: "eu", Weight: 1},
+			{Name: "m", Model: 1, Zone: "us", Weight: 1},
+			{Name: "d", Model: 2, Zone: "us", Weight: 1},
+			{Name: "v", Model: 3, Zone: "us", Weight: 1},
 		},
 		Deployments: []router.Deployment{{
 			Name: "chat", Mode: router.ModeCost, AllowedModes: router.ModeSet(0).With(router.ModeCost).With(router.ModeQuality),
@@ -191,6 +193,23 @@ func TestRecord(t *testing.T) {
 	}
 	if c := sink.Counts(); c != (usage.Counts{Entries: 1}) {
 		t.Errorf("counts %+v", c)
+	}
+}
+
+// A brief record has what everybody but the decision log wants.
+func TestBrief(t *testing.T) {
+	t.Parallel()
+	sink, got, _ := newSink(t, usage.Config{Brief: true})
+	s := snapshot(t, "p1", router.Usage{})
+	sink.Policy(s)
+	decide(t, sink, s, "a", router.Request{PromptTokens: 90, Turn: router.Turn{Content: 1}})
+	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{entry("a", "p1", "c", object)})
+	r := got.all[0]
+	if len(r.Candidates) != 0 || len(r.Chain) != 0 {
+		t.Errorf("candidates %v, chain %v", r.Candidates, r.Chain)
+	}
+	if r.Inputs.PromptTokens != 90 || r.Turn().Content != 1 || r.TopUSD == nil || r.SingleUSD == nil || r.Predictor == "" {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -21,7 +21,7 @@ type accounts struct {
 // newAccounts returns accounts that readers are told of, too.
 func newAccounts(c Config, more ...func(*usage.Record)) (*accounts, error) {
 	a := &accounts{ledger: usage.NewLedger(time.Now())}
-	readers := append(more, a.ledger.Add)
+	readers := append([]func(*usage.Record){a.ledger.Add}, more...)
 	if c.DecisionLog.Path != "" {
 		log, err := usage.OpenLog(c.DecisionLog)
 		if err != nil {
@@ -30,7 +30,7 @@ func newAccounts(c Config, more ...func(*usage.Record)) (*accounts, error) {
 		a.log = log
 		readers = append(readers, log.Add)
 	}
-	a.sink = usage.NewSink(usage.Config{Readers: readers, KeepText: c.LogPrompts})
+	a.sink = usage.NewSink(usage.Config{Readers: readers, Brief: a.log == nil, KeepText: c.LogPrompts})
 	a.service = usage.NewService(a.sink)
 	return a, nil
 }
