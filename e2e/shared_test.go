@@ -20,6 +20,8 @@ func TestWye(t *testing.T) {
 			"AzurePaths":               testAzurePaths,
 			"Trace":                    testTrace,
 			"Conversation":             testConversation,
+			"RequestLimit":             testRequestLimit,
+			"TokenLimit":               testTokenLimit,
 			"SessionHeaders":           testSessionHeaders,
 			"ConversationFallback":     testConversationAfterFallback,
 			"SameDecisionEveryTime":    testSameDecision,

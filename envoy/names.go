@@ -19,6 +19,17 @@ const (
 	HeaderTrace      = "x-wye-trace"      // request: true; response: the decision as JSON
 )
 
+// Response headers of a deployment with limits, as OpenAI spells them, and the
+// keys in NamespaceDecision that they are taken from.
+const (
+	HeaderLimitRequests     = "x-ratelimit-limit-requests"
+	HeaderLimitTokens       = "x-ratelimit-limit-tokens"
+	HeaderRemainingRequests = "x-ratelimit-remaining-requests"
+	HeaderRemainingTokens   = "x-ratelimit-remaining-tokens"
+	HeaderResetRequests     = "x-ratelimit-reset-requests" // duration such as 1s or 6m0s
+	HeaderResetTokens       = "x-ratelimit-reset-tokens"
+)
+
 // HeaderPrefix starts every header that Wye owns. Envoy removes client-sent
 // ones before anything reads them, except those in ClientHeaders.
 const HeaderPrefix = "x-wye-"

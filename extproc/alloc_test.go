@@ -14,3 +14,14 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// Limits cost no memory either.
+func TestLimitsDoNotAllocate(t *testing.T) {
+	st := &stream{}
+	st.standing.requests.Limit, st.standing.tokens.Limit = 10, 1000
+	st.standing.tokens.Reset = 61e9
+	dst := make([]byte, 0, 1024)
+	if n := testing.AllocsPerRun(100, func() { dst = st.eachLimit(dst[:0], appendStringField[[]byte]) }); n > 0 || len(dst) == 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"wye/affinity"
+	"wye/limits"
 	"wye/router"
 	"wye/wire"
 )
@@ -57,6 +58,8 @@ type Config struct {
 	Services []func(grpc.ServiceRegistrar)
 	// Credentials, unless nil, are the connections' TLS.
 	Credentials credentials.TransportCredentials
+	// Limits counts what deployments with limits use. A new one.
+	Limits *limits.Limiter
 	// Affinity remembers conversations. A new table of affinity.DefaultEntries.
 	Affinity *affinity.Table
 	// Observer is told what happened.
@@ -113,6 +116,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RouteLag == 0 {
 		c.RouteLag = DefaultRouteLag
+	}
+	if c.Limits == nil {
+		c.Limits = limits.New(nil)
 	}
 	if c.AppendID == nil {
 		c.AppendID = appendRandomID

@@ -31,6 +31,7 @@ const (
 	codeBodyTimeout     = "request_timeout"
 	codeNoPolicy        = "policy_not_loaded"
 	codeOverloaded      = "overloaded"
+	codeRateLimit       = "rate_limit_exceeded"
 	codeInternal        = "internal_error"
 	codeFallback        = "fallback_failed"
 )

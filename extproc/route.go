@@ -56,6 +56,9 @@ func (st *stream) decide(now time.Time) *wire.Problem {
 	if st.scan.Stateful != "" && st.decision.Places() > 1 {
 		return errStateful(st.scan.Stateful, &st.decision)
 	}
+	if p := st.charge(); p != nil {
+		return p
+	}
 	st.remember()
 	return nil
 }
@@ -177,6 +180,7 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 	}
 	dst = appendStringField(dst, envoy.KeyMode, d.Mode.String())
 	dst = appendStringField(dst, envoy.KeyPolicy, d.Snapshot.Hash)
+	dst = st.eachLimit(dst, appendStringField[[]byte])
 	if st.wantsTrace() {
 		dst = appendStringField(dst, envoy.KeyTrace, st.trace())
 	}
@@ -205,6 +209,10 @@ func (s *Server) sendImmediate(ss grpc.ServerStream, p *wire.Problem, st *stream
 			dst = appendSetHeader(dst, "allow", http.MethodPost)
 		case http.StatusServiceUnavailable:
 			dst = appendSetHeader(dst, "retry-after", "1")
+		case http.StatusTooManyRequests:
+			if known {
+				dst = st.appendRetryAfter(dst)
+			}
 		}
 		if known {
 			dst = st.appendKnown(dst)
@@ -233,5 +241,5 @@ func (st *stream) appendKnown(dst []byte) []byte {
 	if st.wantsTrace() {
 		dst = appendSetHeader(dst, envoy.HeaderTrace, st.trace())
 	}
-	return dst
+	return st.eachLimit(dst, appendSetHeader[[]byte])
 }

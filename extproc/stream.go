@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"wye/envoy"
+	"wye/limits"
 	"wye/router"
 	"wye/wire"
 )
@@ -29,14 +30,16 @@ type stream struct {
 	shape atomic.Uint32
 
 	// Memory that outlives a request.
-	in       inbound
-	out      outbound
-	facts    requestFacts
-	id       []byte
-	dropped  []byte // names of the fields that the rewrite left out
-	scan     wire.Facts
-	request  router.Request
-	decision router.Decision
+	in    inbound
+	out   outbound
+	facts requestFacts
+	id    []byte
+	// limitText is what eachLimit writes into.
+	limitText [24]byte
+	dropped   []byte // names of the fields that the rewrite left out
+	scan      wire.Facts
+	request   router.Request
+	decision  router.Decision
 }
 
 // progress is how far a stream has come.
@@ -50,7 +53,10 @@ type progress struct {
 	edit     wire.Edit
 	zone     string    // data zone of the Envoy; empty: none
 	prepared *prepared // nil: there is no policy
-	settled  bool      // Envoy's route has the groups of prepared
+	// standing is where the deployment stands against its limits on requests and
+	// on tokens; zero for a limit that it does not have.
+	standing struct{ requests, tokens limits.Standing }
+	settled  bool // Envoy's route has the groups of prepared
 
 	body     *[]byte // from server.buffers; nil: nothing arrived
 	limit    int     // of body, in bytes

@@ -6,7 +6,22 @@ import (
 	"time"
 )
 
-// Standing is where a name stands against one limit.
+// Key is what is limited: the requests or the tokens of a name.
+type Key struct {
+	Name string
+	What What
+}
+
+// What is what is counted.
+type What uint8
+
+// The kinds.
+const (
+	Requests What = iota
+	Tokens
+)
+
+// Standing is where a key stands against its limit.
 type Standing struct {
 	Limit     int           // in a minute
 	Remaining int           // right now, at least 0
@@ -32,7 +47,7 @@ type Limiter struct {
 	clock func() time.Duration
 
 	mu      sync.Mutex
-	buckets map[string]*bucket
+	buckets map[Key]*bucket
 }
 
 // New returns a Limiter. clock tells the time since some fixed moment; nil: the
@@ -42,16 +57,17 @@ func New(clock func() time.Duration) *Limiter {
 		start := time.Now()
 		clock = func() time.Duration { return time.Since(start) }
 	}
-	return &Limiter{clock: clock, buckets: make(map[string]*bucket)}
+	return &Limiter{clock: clock, buckets: make(map[Key]*bucket)}
 }
 
-// Take takes n from what name may use of limit in a minute, or nothing, if not as
-// much is left; Standing.Wait says which. Names are kept for ever, so they must
-// come from a policy and not from clients. A name that is new has its whole limit.
-func (l *Limiter) Take(name string, limit, n int) Standing {
+// Take takes n from what key may use of limit in a minute, or nothing, if not as
+// much is left; Standing.Wait says which. Keys are kept for ever, so their
+// names must come from a policy and not from clients. A key that is new has its
+// whole limit.
+func (l *Limiter) Take(key Key, limit, n int) Standing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.fill(name, limit)
+	b := l.fill(key, limit)
 	amount := float64(max(n, 0))
 	s := Standing{Limit: limit}
 	switch {
@@ -69,20 +85,20 @@ func (l *Limiter) Take(name string, limit, n int) Standing {
 
 // Give gives n back, of what was taken and not used; a negative n takes what was
 // used beyond that.
-func (l *Limiter) Give(name string, limit, n int) {
+func (l *Limiter) Give(key Key, limit, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.fill(name, limit)
+	b := l.fill(key, limit)
 	b.level = min(b.level+float64(n), float64(limit))
 }
 
-// fill returns the bucket of name as it is now. l.mu is held.
-func (l *Limiter) fill(name string, limit int) *bucket {
+// fill returns the bucket of key as it is now. l.mu is held.
+func (l *Limiter) fill(key Key, limit int) *bucket {
 	now := l.clock()
-	b := l.buckets[name]
+	b := l.buckets[key]
 	if b == nil {
 		b = &bucket{level: float64(limit), at: now}
-		l.buckets[name] = b
+		l.buckets[key] = b
 	}
 	b.level = min(b.level+(now-b.at).Minutes()*float64(limit), float64(limit))
 	b.at = now

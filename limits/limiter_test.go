@@ -10,6 +10,8 @@ import (
 	"wye/limits"
 )
 
+var a = limits.Key{Name: "a"}
+
 func TestTake(t *testing.T) {
 	t.Parallel()
 	var now time.Duration
@@ -28,12 +30,12 @@ func TestTake(t *testing.T) {
 		{time.Hour, 60, limits.Standing{Limit: 60, Remaining: 0, Reset: time.Minute}}, // no more than a minute's worth is saved
 	} {
 		now += tt.after
-		if got := l.Take("a", 60, tt.n); got != tt.want {
+		if got := l.Take(a, 60, tt.n); got != tt.want {
 			t.Errorf("step %d: %+v, want %+v", i, got, tt.want)
 		}
 	}
-	if got := l.Take("b", 60, 60); got.Wait != 0 {
-		t.Errorf("another name: %+v", got)
+	if got := l.Take(limits.Key{Name: "a", What: limits.Tokens}, 60, 60); got.Wait != 0 {
+		t.Errorf("another kind: %+v", got)
 	}
 }
 
@@ -41,21 +43,21 @@ func TestGive(t *testing.T) {
 	t.Parallel()
 	var now time.Duration
 	l := limits.New(func() time.Duration { return now })
-	l.Take("a", 100, 80)
-	l.Give("a", 100, 30) // 50 were enough
-	if got := l.Take("a", 100, 50); got.Wait != 0 || got.Remaining != 0 {
+	l.Take(a, 100, 80)
+	l.Give(a, 100, 30) // 50 were enough
+	if got := l.Take(a, 100, 50); got.Wait != 0 || got.Remaining != 0 {
 		t.Errorf("after what was not used came back: %+v", got)
 	}
-	l.Give("a", 100, -100) // 100 more than granted
-	if got := l.Take("a", 100, 0); got.Remaining != 0 || got.Reset != 2*time.Minute {
+	l.Give(a, 100, -100) // 100 more than granted
+	if got := l.Take(a, 100, 0); got.Remaining != 0 || got.Reset != 2*time.Minute {
 		t.Errorf("in debt: %+v", got)
 	}
 	now += time.Minute
-	if got := l.Take("a", 100, 1); got.Wait != 600*time.Millisecond {
+	if got := l.Take(a, 100, 1); got.Wait != 600*time.Millisecond {
 		t.Errorf("a minute into a debt of a minute: %+v", got)
 	}
-	l.Give("a", 100, 1_000_000)
-	if got := l.Take("a", 100, 0); got.Remaining != 100 {
+	l.Give(a, 100, 1_000_000)
+	if got := l.Take(a, 100, 0); got.Remaining != 100 {
 		t.Errorf("too much came back: %+v", got)
 	}
 }
@@ -65,12 +67,12 @@ func TestLimitChanges(t *testing.T) {
 	t.Parallel()
 	var now time.Duration
 	l := limits.New(func() time.Duration { return now })
-	l.Take("a", 100, 100)
-	if got := l.Take("a", 1000, 1); got.Wait == 0 {
+	l.Take(a, 100, 100)
+	if got := l.Take(a, 1000, 1); got.Wait == 0 {
 		t.Errorf("raised: %+v", got)
 	}
 	now += time.Minute
-	if got := l.Take("a", 10, 1); got.Remaining != 9 {
+	if got := l.Take(a, 10, 1); got.Remaining != 9 {
 		t.Errorf("lowered: %+v", got)
 	}
 }
@@ -86,12 +88,12 @@ func TestNeverMoreThanTheLimit(t *testing.T) {
 	for range 50_000 {
 		now += time.Duration(rnd.IntN(int(50 * time.Millisecond)))
 		n := rnd.IntN(40)
-		s := l.Take("a", limit, n)
+		s := l.Take(a, limit, n)
 		if s.Wait == 0 {
 			granted += n
 		} else {
 			now += s.Wait // exactly then it is there
-			if s = l.Take("a", limit, n); s.Wait > 1 {
+			if s = l.Take(a, limit, n); s.Wait > 1 {
 				t.Fatalf("after the wait: %+v", s)
 			}
 			if s.Wait == 0 {
@@ -115,7 +117,7 @@ func TestConcurrent(t *testing.T) {
 	for range 8 {
 		running.Go(func() {
 			for range 1000 {
-				if l.Take("a", 3000, 1).Wait == 0 {
+				if l.Take(a, 3000, 1).Wait == 0 {
 					granted.Add(1)
 				}
 			}
@@ -129,8 +131,8 @@ func TestConcurrent(t *testing.T) {
 
 func TestDoesNotAllocate(t *testing.T) {
 	l := limits.New(nil)
-	l.Take("a", 1000, 1)
-	if n := testing.AllocsPerRun(100, func() { l.Take("a", 1000, 1); l.Give("a", 1000, 1) }); n > 0 {
+	l.Take(a, 1000, 1)
+	if n := testing.AllocsPerRun(100, func() { l.Take(a, 1000, 1); l.Give(a, 1000, 1) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -175,13 +175,16 @@ func redirect(b *router.Backend, address func(string) (string, bool)) {
 
 func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelIndex) router.Deployment {
 	out := router.Deployment{
-		Name:          d.GetName(),
-		Aliases:       d.GetAliases(),
-		Mode:          compileMode(d.GetMode()),
-		Zone:          d.GetZone(),
-		NamedModels:   d.GetNamedModels(),
-		Bands:         router.Bands{Balanced: d.GetBands().GetBalanced(), Cost: d.GetBands().GetCost()},
-		MaxCost:       d.GetLimits().GetMaxCostUsd(),
+		Name:        d.GetName(),
+		Aliases:     d.GetAliases(),
+		Mode:        compileMode(d.GetMode()),
+		Zone:        d.GetZone(),
+		NamedModels: d.GetNamedModels(),
+		Bands:       router.Bands{Balanced: d.GetBands().GetBalanced(), Cost: d.GetBands().GetCost()},
+		MaxCost:     d.GetLimits().GetMaxCostUsd(),
+		PerMinute: router.PerMinute{
+			Requests: int(d.GetLimits().GetRequestsPerMinute()), Tokens: int(d.GetLimits().GetTokensPerMinute()),
+		},
 		MaxAttempts:   int(d.GetLimits().GetMaxAttempts()),
 		MaxBodyBytes:  int(d.GetLimits().GetMaxBodyBytes()),
 		Timeout:       d.GetLimits().GetTimeout().AsDuration(),

@@ -71,6 +71,8 @@ func TestOtherContentOtherHash(t *testing.T) {
 		{"allowed modes", "    aliases", "    allowed_modes: {}\n    aliases"},
 		{"band", "0.05", "0.06"},
 		{"timeout", "61s", "61.5s"},
+		{"requests a minute", "timeout: 61s", "timeout: 61s, requests_per_minute: 9"},
+		{"tokens a minute", "timeout: 61s", "timeout: 61s, tokens_per_minute: 9"},
 		{"affinity", "    aliases", "    affinity: {strategy: sticky}\n    aliases"},
 		{"affinity's idle time", "    aliases", "    affinity: {idle: 5m}\n    aliases"},
 		{"price", "deployments", "catalog: [{name: gpt-4.1-nano, price: {input: 0.2}}]\ndeployments"},

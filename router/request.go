@@ -35,6 +35,9 @@ type Request struct {
 	// Turn names the request in its caller's memory of conversations. The router
 	// makes nothing of it.
 	Turn Turn
+	// Charged is how many tokens the caller has charged to the deployment for the
+	// request; likewise.
+	Charged int
 }
 
 // Text is the prompt as the predictor reads it: unescaped UTF-8, each part

@@ -50,6 +50,8 @@ type Deployment struct {
 	Bands        Bands
 	// MaxCost bounds the expected cost of one call in US dollars; 0: none.
 	MaxCost float64
+	// PerMinute is what callers of Route hold the deployment to.
+	PerMinute PerMinute
 	// MaxAttempts bounds the chain, 1 to MaxChain.
 	MaxAttempts int
 	// MaxBodyBytes bounds a request body.
@@ -70,6 +72,12 @@ type Deployment struct {
 	serving [apiCount][][]BackendIndex
 	// hosts are the models that may be given requests with agent tools.
 	hosts Members
+}
+
+// PerMinute bounds a deployment's use in a minute; 0: no bound.
+type PerMinute struct {
+	Requests int
+	Tokens   int // of prompts and answers
 }
 
 // ZoneGlobal is the zone of a deployment that may use every backend.

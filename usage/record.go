@@ -54,6 +54,8 @@ type Record struct {
 
 	model string // catalog name of the served model
 	turn  router.Turn
+	// charged is what was charged on admission.
+	charged int
 }
 
 // Place is a backend and what it serves.
@@ -99,6 +101,10 @@ type Session struct {
 // Turn names the request in the memory of conversations; zero if it is not there.
 func (r *Record) Turn() router.Turn { return r.turn }
 
+// Charged is how many tokens were charged to the deployment when the request was
+// decided; 0 where it has no limit on them.
+func (r *Record) Charged() int { return r.charged }
+
 // Text is what the predictor read of a prompt.
 type Text struct {
 	System  string `json:"system,omitempty"`
@@ -132,7 +138,7 @@ func (r *Record) fill(p *decided, brief bool) {
 	}
 	r.DecisionSeconds, r.Rate = p.elapsed.Seconds(), p.rate
 	r.Inputs = inputsOf(&p.request, p.body)
-	r.turn = p.request.Turn
+	r.turn, r.charged = p.request.Turn, p.request.Charged
 	if p.request.Session.Model != 0 && p.snapshot != nil {
 		r.Inputs.Session = sessionOf(p.snapshot, p.request.Session)
 	}

@@ -75,7 +75,7 @@ func extProc(statPrefix string, initialMetadata ...*corev3.HeaderValue) *extproc
 				// The rules are for the headers of immediate responses, too. The
 				// path changes where it is a client's own way to say the same.
 				Regex: ":path|content-length|content-encoding|content-type|allow|retry-after|" +
-					envoy.HeaderPrefix + "[a-z]+|" + envoy.HeaderMaxRetries,
+					envoy.HeaderPrefix + "[a-z]+|x-ratelimit-[a-z-]+|" + envoy.HeaderMaxRetries,
 			},
 		},
 	}

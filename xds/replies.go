@@ -161,6 +161,24 @@ func servedHeaders() []*corev3.HeaderValueOption {
 	)
 }
 
+// limitHeaders say where the deployment stands against its limits, by what Wye
+// wrote into the request's dynamic metadata. A provider's own would be about
+// another limit.
+func limitHeaders(d *router.Deployment) []*corev3.HeaderValueOption {
+	var names []string
+	if d.PerMinute.Requests > 0 {
+		names = append(names, envoy.HeaderLimitRequests, envoy.HeaderRemainingRequests, envoy.HeaderResetRequests)
+	}
+	if d.PerMinute.Tokens > 0 {
+		names = append(names, envoy.HeaderLimitTokens, envoy.HeaderRemainingTokens, envoy.HeaderResetTokens)
+	}
+	var headers []*corev3.HeaderValueOption
+	for _, h := range names {
+		headers = append(headers, overwrite(h, "%DYNAMIC_METADATA("+envoy.NamespaceDecision+":"+h+")%"))
+	}
+	return headers
+}
+
 func overwrite(header, format string) *corev3.HeaderValueOption {
 	return &corev3.HeaderValueOption{
 		Header:       &corev3.HeaderValue{Key: header, Value: format},

@@ -131,7 +131,7 @@ func (b *builder) deploymentRoute(d *router.Deployment, api router.API) *routev3
 		// than the client's.
 		RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(maxBody) + rewriteSlack),
 		RequestHeadersToRemove:  b.removedHeaders(),
-		ResponseHeadersToAdd:    servedHeaders(),
+		ResponseHeadersToAdd:    append(servedHeaders(), limitHeaders(d)...),
 		ResponseHeadersToRemove: wyeHeaders(),
 	}
 }

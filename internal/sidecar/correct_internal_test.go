@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"wye/affinity"
+	"wye/limits"
 	"wye/router"
 	"wye/usage"
 )
@@ -65,6 +66,46 @@ func TestCorrector(t *testing.T) {
 	corrector(table)(&usage.Record{Status: 503})
 	if got, _ := table.Recall(0, time.Hour); got != first {
 		t.Errorf("the table has %+v", got)
+	}
+}
+
+// What a request was charged becomes what it used, as far as that is known.
+func TestRefunder(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name           string
+		status         int
+		served, tokens bool
+		charged, limit int
+		left           int // of 5000, of which 1000 were taken
+	}{
+		{"it used more", 200, true, true, 1000, 5000, 5000 - 2001},
+		{"it used less", 200, true, true, 4000, 5000, 5000}, // 1000 were taken, 1999 come back
+		{"nobody knows", 200, true, false, 1000, 5000, 4000},
+		{"no model answered", 503, true, false, 1000, 5000, 5000},
+		{"nothing was charged", 200, true, true, 0, 5000, 4000},
+		{"the limit is gone", 200, true, true, 1000, 0, 4000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			limiter := limits.New(func() time.Duration { return 0 })
+			key := limits.Key{Name: "d", What: limits.Tokens}
+			limiter.Take(key, 5000, 1000)
+			s := correctorSnapshot(t)
+			s.Deployments[0].PerMinute.Tokens = tt.limit
+			sink := usage.NewSink(usage.Config{Readers: []func(*usage.Record){refunder(limiter, func() *router.Snapshot { return s })}})
+			sink.Policy(s)
+			req := router.Request{Deployment: []byte("d"), Charged: tt.charged}
+			var d router.Decision
+			if err := s.Route(&req, &d); err != nil {
+				t.Fatal(err)
+			}
+			sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
+			sink.Entries([]*accesslogv3.HTTPAccessLogEntry{servedEntry(tt.status, tt.served, tt.tokens)})
+			if got := limiter.Take(key, 5000, 0).Remaining; got != tt.left {
+				t.Errorf("%d left, want %d", got, tt.left)
+			}
+		})
 	}
 }
 

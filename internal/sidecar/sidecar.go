@@ -20,6 +20,7 @@ import (
 	"wye/extproc"
 	"wye/internal/mtls"
 	"wye/internal/telemetry"
+	"wye/limits"
 	"wye/policies"
 	"wye/router"
 	"wye/usage"
@@ -146,8 +147,9 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		adsConfig.Identify = identify
 	}
 	s.ads = xds.NewServer(adsConfig)
+	limiter := limits.New(nil)
 	conversations := affinity.New(cmp.Or(c.AffinityEntries, affinity.DefaultEntries), nil)
-	if s.usage, err = newAccounts(c, corrector(conversations)); err != nil {
+	if s.usage, err = newAccounts(c, corrector(conversations), refunder(limiter, s.Snapshot)); err != nil {
 		return nil, err
 	}
 	s.reload = &reloader{router: s.router, compile: s.compile, stage: s.stage, inForce: s.usage.sink.Policy, log: c.Logger}
@@ -174,7 +176,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		Router: s.router, Logger: c.Logger, Observer: observe(observer, c.Observe),
 		MaxInflightBytes: c.MaxInflightBytes, Hold: true, Credentials: secure.of(extprocListener),
 		Services: []func(grpc.ServiceRegistrar){s.usage.service.Register},
-		Affinity: conversations,
+		Affinity: conversations, Limits: limiter,
 	})
 	adsOptions := []grpc.ServerOption{
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),

@@ -1492,8 +1492,14 @@ type Limits struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Time to an attempt's response headers before the next is tried. Default 60s.
 	PerTryTimeout *durationpb.Duration `protobuf:"bytes,5,opt,name=per_try_timeout,json=perTryTimeout,proto3" json:"per_try_timeout,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Requests that each Wye process routes in a minute; the rest is answered with
+	// 429. Default: no bound.
+	RequestsPerMinute *uint32 `protobuf:"varint,6,opt,name=requests_per_minute,json=requestsPerMinute,proto3,oneof" json:"requests_per_minute,omitempty"`
+	// Tokens, of prompts and answers, likewise: estimated when a request is decided,
+	// and corrected when it is over. Default: no bound.
+	TokensPerMinute *uint32 `protobuf:"varint,7,opt,name=tokens_per_minute,json=tokensPerMinute,proto3,oneof" json:"tokens_per_minute,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -1559,6 +1565,20 @@ func (x *Limits) GetPerTryTimeout() *durationpb.Duration {
 		return x.PerTryTimeout
 	}
 	return nil
+}
+
+func (x *Limits) GetRequestsPerMinute() uint32 {
+	if x != nil && x.RequestsPerMinute != nil {
+		return *x.RequestsPerMinute
+	}
+	return 0
+}
+
+func (x *Limits) GetTokensPerMinute() uint32 {
+	if x != nil && x.TokensPerMinute != nil {
+		return *x.TokensPerMinute
+	}
+	return 0
 }
 
 // Bands are how far the average quality of a mode's choices may lie below that
@@ -1952,17 +1972,23 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"publishers\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\n" +
 	"publishers\"L\n" +
 	"\fAllowedModes\x12<\n" +
-	"\x05modes\x18\x01 \x03(\x0e2\x13.wye.policy.v1.ModeB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x05modes\"\xfc\x02\n" +
+	"\x05modes\x18\x01 \x03(\x0e2\x13.wye.policy.v1.ModeB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x05modes\"\xae\x04\n" +
 	"\x06Limits\x129\n" +
 	"\x0emax_body_bytes\x18\x01 \x01(\rB\x0e\xbaH\v*\t\x18\x80\x80\x80\x80\x01(\x80\bH\x00R\fmaxBodyBytes\x88\x01\x01\x121\n" +
 	"\fmax_attempts\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\b(\x01H\x01R\vmaxAttempts\x88\x01\x01\x127\n" +
 	"\fmax_cost_usd\x18\x03 \x01(\x01B\x10\xbaH\r\x12\v@\x01!\x00\x00\x00\x00\x00\x00\x00\x00H\x02R\n" +
 	"maxCostUsd\x88\x01\x01\x12C\n" +
 	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\atimeout\x12Q\n" +
-	"\x0fper_try_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\rperTryTimeoutB\x11\n" +
+	"\x0fper_try_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\rperTryTimeout\x12B\n" +
+	"\x13requests_per_minute\x18\x06 \x01(\rB\r\xbaH\n" +
+	"*\b\x18\x80\x94\xeb\xdc\x03(\x01H\x03R\x11requestsPerMinute\x88\x01\x01\x12>\n" +
+	"\x11tokens_per_minute\x18\a \x01(\rB\r\xbaH\n" +
+	"*\b\x18\x80\xa8ֹ\a(\x01H\x04R\x0ftokensPerMinute\x88\x01\x01B\x11\n" +
 	"\x0f_max_body_bytesB\x0f\n" +
 	"\r_max_attemptsB\x0f\n" +
-	"\r_max_cost_usd\"\x8d\x01\n" +
+	"\r_max_cost_usdB\x16\n" +
+	"\x14_requests_per_minuteB\x14\n" +
+	"\x12_tokens_per_minute\"\x8d\x01\n" +
 	"\x05Bands\x12:\n" +
 	"\bbalanced\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\bbalanced\x88\x01\x01\x122\n" +
 	"\x04cost\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x04cost\x88\x01\x01B\v\n" +
