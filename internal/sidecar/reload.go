@@ -33,7 +33,6 @@ type PolicyStatus struct {
 
 // reloader brings policies into force: compile, stage at every Envoy, swap,
 // retire. Whatever fails before the swap leaves the last good policy in force.
-// apply must not be called concurrently; status may be.
 type reloader struct {
 	router  *router.Router
 	compile func(content []byte) (*router.Snapshot, error)
@@ -45,6 +44,8 @@ type reloader struct {
 	// inForce is told of a policy just before requests are decided under it.
 	inForce func(*router.Snapshot)
 	log     zerolog.Logger
+
+	applying sync.Mutex // held while the Envoys are given something; before mu
 
 	mu  sync.Mutex
 	now PolicyStatus
@@ -59,6 +60,8 @@ func (r *reloader) status() PolicyStatus {
 // apply brings content into force. When only the Envoys stand in the way,
 // again says when to try once more.
 func (r *reloader) apply(ctx context.Context, content []byte) (again time.Duration, err error) {
+	r.applying.Lock()
+	defer r.applying.Unlock()
 	s, err := r.compile(content)
 	if err != nil {
 		return 0, r.refuse(err)

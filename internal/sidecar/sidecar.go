@@ -54,6 +54,9 @@ type Config struct {
 	// AffinityEntries is how many turns of conversations are remembered; 0:
 	// affinity.DefaultEntries.
 	AffinityEntries int
+	// RotateInterval is how often the key files and CA bundles that the policy
+	// names are read. Zero: DefaultRotateInterval.
+	RotateInterval time.Duration
 	// Redirect, unless nil, is called with each policy before it is compiled
 	// and returns the address that stands in for each backend's.
 	Redirect func(*policies.Policy) (address func(backend string) (addr string, plaintext bool), err error)
@@ -202,6 +205,8 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	watchCtx, stop := context.WithCancel(context.Background())
 	s.stopWatch = stop
 	s.running.Go(func() { s.welcome(watchCtx) })
+	rotate := rotation{reload: s.reload}
+	s.running.Go(func() { rotate.run(watchCtx, cmp.Or(c.RotateInterval, DefaultRotateInterval)) })
 	if c.PolicyFile != "" {
 		s.running.Go(func() { s.watch(watchCtx, content) })
 	}

@@ -33,13 +33,17 @@ deployments:
   - {name: chat, zone: eu, subset: [gpt-5-mini, gpt-5-nano]}
 `
 
-func start(t *testing.T, policyFile string) *sidecar.Sidecar {
+func start(t *testing.T, policyFile string, edits ...func(*sidecar.Config)) *sidecar.Sidecar {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := sidecar.Start(t.Context(), sidecar.Config{
+	c := sidecar.Config{
 		Version: "test", PolicyFile: policyFile, Listen: "127.0.0.1:0",
 		ExtProc: "unix:" + filepath.Join(dir, "extproc.sock"), ADS: "127.0.0.1:0", Admin: "127.0.0.1:0",
-	})
+	}
+	for _, edit := range edits {
+		edit(&c)
+	}
+	s, err := sidecar.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
