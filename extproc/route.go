@@ -89,6 +89,7 @@ func RequestOf(f *wire.Facts, req *router.Request) {
 		PromptTokens:    f.PromptTokens,
 		PromptTokensMax: f.PromptTokensMax,
 		OutputCap:       f.OutputCap,
+		Choices:         f.Choices,
 		Hash:            f.PrefixHash,
 		Text: router.Text{
 			System: f.SystemText, User: f.UserText, History: f.HistoryText, Tools: f.ToolsText,

@@ -24,7 +24,10 @@ type Request struct {
 	PromptTokensMax int
 	// OutputCap is the client's bound on output tokens, 0 when it gave none.
 	OutputCap int
-	Text      Text
+	// Choices is how many answers the client wants, each of which is paid for;
+	// 0 counts as 1.
+	Choices int
+	Text    Text
 	// Hash of the conversation's stable prefix; spreads a model's calls over
 	// its backends so that one conversation stays on one backend.
 	Hash uint64

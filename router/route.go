@@ -116,6 +116,7 @@ func (d *Decision) score(req *Request) {
 		if req.OutputCap > 0 {
 			out = min(out, float64(req.OutputCap))
 		}
+		out *= float64(max(req.Choices, 1))
 		c.Cost = d.Snapshot.Models[c.Model].Price.Cost(float64(req.PromptTokens), float64(c.CachedTokens), out)
 		if ceiling := d.Deployment.MaxCost; ceiling > 0 && c.Cost > ceiling {
 			c.Reason = ReasonCost

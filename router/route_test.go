@@ -212,6 +212,13 @@ func TestRoute(t *testing.T) {
 			want: []string{"large@large-us", "medium@medium-eu", "small@small-us", "small@small-eu"},
 		},
 		{
+			name:    "every answer is paid for",
+			edit:    func(c *router.Config) { c.Deployments[0].MaxCost = 0.001 },
+			req:     router.Request{Deployment: []byte("auto"), Mode: router.ModeQuality, OutputCap: 10, Choices: 20},
+			want:    []string{"medium@medium-eu", "small@small-us", "small@small-eu"},
+			reasons: map[string]router.Reason{"large": router.ReasonCost},
+		},
+		{
 			name: "the chain is bounded",
 			edit: func(c *router.Config) { c.Deployments[0].MaxAttempts = 2 },
 			req:  router.Request{Deployment: []byte("auto")},

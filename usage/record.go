@@ -80,6 +80,7 @@ type Inputs struct {
 	PromptTokens    int      `json:"prompt_tokens"`     // best estimate
 	PromptTokensMax int      `json:"prompt_tokens_max"` // safe estimate
 	OutputCap       int      `json:"output_cap,omitempty"`
+	Choices         int      `json:"choices,omitempty"` // answers asked for
 	Hash            string   `json:"hash"` // of the conversation's prefix, 16 hex digits
 	Session         *Session `json:"session,omitempty"`
 	Affinity        string   `json:"affinity,omitempty"` // strategy that the client asked for
@@ -160,7 +161,7 @@ func (r *Record) fill(p *decided, brief bool) {
 func inputsOf(req *router.Request, body int) *Inputs {
 	in := &Inputs{
 		Model: string(req.Deployment), Needs: req.Needs.String(), PromptTokens: req.PromptTokens, PromptTokensMax: req.PromptTokensMax,
-		OutputCap: req.OutputCap, Hash: fmt.Sprintf("%016x", req.Hash), TextBytes: req.Text.Bytes, Turns: req.Text.Turns,
+		OutputCap: req.OutputCap, Choices: req.Choices, Hash: fmt.Sprintf("%016x", req.Hash), TextBytes: req.Text.Bytes, Turns: req.Text.Turns,
 		Tools: req.Text.Tool, Images: req.Text.Images, BodyBytes: body,
 	}
 	if req.Mode != router.ModeDefault {

@@ -31,6 +31,7 @@ type Facts struct {
 
 	Stream    bool
 	OutputCap int // max_completion_tokens, else max_tokens, else 0; max_output_tokens of Responses
+	Choices   int // n, 0 when it is not there or no number of answers
 	HasImages bool
 	HasPDF    bool
 	HasTools  bool

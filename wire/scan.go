@@ -68,13 +68,14 @@ const (
 	fieldModalities
 	fieldRoutingConfig
 	fieldWebSearch
+	fieldChoices
 )
 
 // knownNames lists the fields that Scan reads, in the order of their bits.
 var knownNames = [...]string{
 	"model", "messages", "stream", "max_tokens", "max_completion_tokens", "tools", "functions",
 	"parallel_tool_calls", "response_format", "audio", "modalities",
-	routingConfig, "web_search_options",
+	routingConfig, "web_search_options", "n",
 }
 
 // lookUp returns the field that name spells, 0 when Scan does not read it.
@@ -244,6 +245,8 @@ func (r *reader) value(is known) bool {
 		return r.routing()
 	case fieldWebSearch:
 		return r.webSearch()
+	case fieldChoices:
+		return r.choices()
 	}
 	return r.skip()
 }
@@ -331,6 +334,24 @@ func (r *reader) outputCap(param string, to *int) bool {
 		return r.fail(invalid(CodeBelowMinimum, param, param+" must be at least 1"))
 	}
 	*to = n
+	return true
+}
+
+// choices reads how many answers are asked for. What is no number of them is the
+// provider's to refuse, and counts as one.
+func (r *reader) choices() bool {
+	start := r.pos
+	if !r.skip() {
+		return false
+	}
+	n := 0
+	for _, c := range r.body[start:r.pos] {
+		if c < '0' || c > '9' {
+			return true
+		}
+		n = min(n*10+int(c-'0'), math.MaxInt32)
+	}
+	r.f.Choices = n
 	return true
 }
 

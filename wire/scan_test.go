@@ -16,16 +16,16 @@ import (
 
 // facts is what a test compares of wire.Facts: views as strings.
 type facts struct {
-	Model                                                          string
-	Stream, Images, PDF, Tools, Parallel, Schema                   bool
-	OutputCap, Messages, ToolCount, ImageCount, FileCount, TextLen int
-	System, User, History, ToolsText                               string
+	Model                                                                   string
+	Stream, Images, PDF, Tools, Parallel, Schema                            bool
+	Choices, OutputCap, Messages, ToolCount, ImageCount, FileCount, TextLen int
+	System, User, History, ToolsText                                        string
 }
 
 func view(f *wire.Facts) facts {
 	return facts{
 		Model: string(f.Model), Stream: f.Stream, Images: f.HasImages, PDF: f.HasPDF, Tools: f.HasTools, Parallel: f.Parallel,
-		Schema: f.HasSchema, OutputCap: f.OutputCap, Messages: f.Messages, ToolCount: f.ToolCount, ImageCount: f.ImageCount,
+		Schema: f.HasSchema, OutputCap: f.OutputCap, Choices: f.Choices, Messages: f.Messages, ToolCount: f.ToolCount, ImageCount: f.ImageCount,
 		FileCount: f.FileCount, TextLen: f.TextBytes,
 		System: string(f.SystemText), User: string(f.UserText), History: string(f.HistoryText), ToolsText: string(f.ToolsText),
 	}
@@ -54,6 +54,11 @@ func TestScan(t *testing.T) {
 			`"response_format":null,"audio":null,"modalities":null,"parallel_tool_calls":null,` + hi + `}`, base},
 		{"falses", `{"model":"auto","stream":false,"parallel_tool_calls":false,"modalities":["text"],"tools":[],` + hi + `}`, base},
 		{"max_tokens", `{"model":"auto","max_tokens":12,` + hi + `}`, with(func(f *facts) { f.OutputCap = 12 })},
+		{"several answers", `{"model":"auto","n":3,` + hi + `}`, with(func(f *facts) { f.Choices = 3 })},
+		{"too many answers to count", `{"n":99999999999999999999999,"model":"auto",` + hi + `}`, with(func(f *facts) { f.Choices = math.MaxInt32 })},
+		{"no number of answers", `{"model":"auto","n":-1,` + hi + `}`, base},
+		{"part of an answer", `{"model":"auto","n":2.5,` + hi + `}`, base},
+		{"answers in words", `{"model":"auto","n":{"n":[2]},` + hi + `}`, base},
 		{"both caps", `{"model":"auto","max_completion_tokens":7,"max_tokens":12,` + hi + `}`, with(func(f *facts) { f.OutputCap = 7 })},
 		{"a null cap gives way", `{"model":"auto","max_completion_tokens":null,"max_tokens":12,` + hi + `}`, with(func(f *facts) { f.OutputCap = 12 })},
 		{"huge cap", `{"model":"auto","max_tokens":99999999999999999999999,` + hi + `}`, with(func(f *facts) { f.OutputCap = math.MaxInt32 })},
