@@ -3,6 +3,7 @@ package policies
 import (
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -179,6 +180,9 @@ func (c *checker) checkBackends() {
 			places[place] = path
 		}
 		c.checkCredential(path, b)
+		if _, port, err := net.SplitHostPort(b.GetAddress()); err == nil && port == "0" {
+			c.errorf(path+".address", "%s has port 0, at which nothing can listen", quote(b.GetAddress()))
+		}
 		model := b.GetModel()
 		if model == "" {
 			continue
