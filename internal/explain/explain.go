@@ -50,6 +50,7 @@ type Candidate struct {
 	OutputTokens float64 `json:"output_tokens"`           // expected
 	CostUSD      float64 `json:"cost_usd"`                // expected
 	Net          float64 `json:"net"`                     // quality less cost at the rate: what the order goes by
+	Doubtful     bool    `json:"doubtful,omitempty"`      // the prompt is likely to fit its window, but not sure to
 	Incumbent    bool    `json:"incumbent,omitempty"`     // the conversation is with this model
 	CachedTokens int     `json:"cached_tokens,omitempty"` // of the prompt, expected at the cached price
 	Eliminated   string  `json:"eliminated,omitempty"`    // why it cannot serve
@@ -91,7 +92,7 @@ func New(d *router.Decision, req *router.Request, routeErr *router.Error) Report
 		r.Candidates = append(r.Candidates, Candidate{
 			Model: m.Name, Quality: float64(c.Estimate.Quality), Uncertainty: float64(c.Estimate.Uncertainty),
 			OutputTokens: float64(c.Estimate.OutputTokens), CostUSD: c.Cost, Net: c.Net,
-			Incumbent: c.Incumbent, CachedTokens: c.CachedTokens,
+			Doubtful: c.Doubtful && c.Reason == router.ReasonNone, Incumbent: c.Incumbent, CachedTokens: c.CachedTokens,
 			Eliminated: elimination(c), Why: why(d, i), Prior: m.Prior,
 		})
 	}
@@ -109,8 +110,20 @@ func elimination(c *router.Candidate) string {
 	return c.Reason.String()
 }
 
-// why says in one phrase why candidate i stands where it does.
+// why says in a phrase or two why candidate i stands where it does.
 func why(d *router.Decision, i int) string {
+	c, place := &d.Candidates[i], standing(d, i)
+	switch {
+	case c.Reason != router.ReasonNone || !c.Doubtful:
+		return place
+	case d.Candidates[0].Doubtful:
+		return place + "; the prompt may not fit"
+	}
+	return "the prompt may not fit, and fits others" // whatever it is worth
+}
+
+// standing is why a candidate that the prompt fits stands where it does.
+func standing(d *router.Decision, i int) string {
 	c := &d.Candidates[i]
 	switch {
 	case c.Reason != router.ReasonNone:

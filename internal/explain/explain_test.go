@@ -32,9 +32,9 @@ func snapshot(t *testing.T) *router.Snapshot {
 	s, err := router.NewSnapshot(router.Config{
 		Hash: "0123456789ab",
 		Models: []router.Model{
-			{Name: "small", Price: router.Price{Input: 0.1, Output: 0.4}, Capabilities: router.CapTools},
-			{Name: "large", Price: router.Price{Input: 10, CachedInput: 1, Output: 40}, Capabilities: router.CapTools, Prior: "from its price alone"},
-			{Name: "blind", Price: router.Price{Input: 1, Output: 4}},
+			{Name: "small", Price: router.Price{Input: 0.1, Output: 0.4}, ContextWindow: 200_000, Capabilities: router.CapTools},
+			{Name: "large", Price: router.Price{Input: 10, CachedInput: 1, Output: 40}, ContextWindow: 200_000, Capabilities: router.CapTools, Prior: "from its price alone"},
+			{Name: "blind", Price: router.Price{Input: 1, Output: 4}, ContextWindow: 100_000},
 		},
 		Backends: []router.Backend{
 			{Name: "small-us", Model: 0, Zone: "us", Weight: 1},
@@ -61,11 +61,13 @@ func snapshot(t *testing.T) *router.Snapshot {
 func TestReport(t *testing.T) {
 	t.Parallel()
 	for name, req := range map[string]router.Request{
-		"balanced":   {Deployment: []byte("alias"), PromptTokens: 120, OutputCap: 500},
-		"quality":    {Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokens: 120},
-		"cost":       {Deployment: []byte("auto"), Mode: router.ModeCost, PromptTokens: 120},
-		"tools":      {Deployment: []byte("auto"), Needs: router.CapTools, PromptTokens: 120},
-		"impossible": {Deployment: []byte("auto"), Needs: router.CapTools | router.CapAudio, PromptTokens: 120},
+		"balanced":       {Deployment: []byte("alias"), PromptTokens: 120, OutputCap: 500},
+		"quality":        {Deployment: []byte("auto"), Mode: router.ModeQuality, PromptTokens: 120},
+		"cost":           {Deployment: []byte("auto"), Mode: router.ModeCost, PromptTokens: 120},
+		"tools":          {Deployment: []byte("auto"), Needs: router.CapTools, PromptTokens: 120},
+		"impossible":     {Deployment: []byte("auto"), Needs: router.CapTools | router.CapAudio, PromptTokens: 120},
+		"doubtful":       {Deployment: []byte("auto"), PromptTokens: 75_000, PromptTokensMax: 150_000},
+		"doubtful_alike": {Deployment: []byte("auto"), PromptTokens: 75_000, PromptTokensMax: 250_000},
 		"retained": {
 			Deployment: []byte("auto"), Mode: router.ModeCost, PromptTokens: 2_100,
 			Session: router.Session{Model: router.Key("blind"), Backend: router.Key("blind-us"), CachedTokens: 2_048},
