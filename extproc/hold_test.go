@@ -64,12 +64,24 @@ func TestHold(t *testing.T) {
 // A client that leaves, or whose patience is shorter than the hold, is let go.
 func TestHoldEnds(t *testing.T) {
 	t.Parallel()
-	_, conn := start(t, extproc.Config{Hold: true, IdleTimeout: 200 * time.Millisecond})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := exchangeCtx(ctx, t, conn, false, chat(len(question)), body(question, true)); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("error %v", err)
+	_, conn := start(t, extproc.Config{Hold: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := extprocv3.NewExternalProcessorClient(conn).Process(ctx)
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, m := range []*extprocv3.ProcessingRequest{chat(len(question)), body(question, true)} {
+		if err := stream.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+	cancel()
+	if m, err := stream.Recv(); status.Code(err) != codes.Canceled {
+		t.Errorf("got %v, %v", m, err)
+	}
+
+	_, conn = start(t, extproc.Config{Hold: true, IdleTimeout: 200 * time.Millisecond})
 	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
 	if code := status.Code(err); code != codes.DeadlineExceeded {
 		t.Errorf("stream ended with %v", err)
