@@ -65,7 +65,7 @@ func (p *Policy) Compile(opts ...CompileOption) (*router.Snapshot, error) {
 }
 
 func compileUsage(u *policyv1.Usage) router.Usage {
-	return router.Usage{Off: u != nil && u.Enabled != nil && !u.GetEnabled(), CallerHeader: u.GetCallerHeader()}
+	return router.Usage{Off: !accounts(u), CallerHeader: u.GetCallerHeader()}
 }
 
 // inZone reports of a model whether a backend may serve it for d.

@@ -50,15 +50,15 @@ func (c *checker) effective() *policyv1.Policy {
 	return e
 }
 
-// effectiveUsage is nil for what is the default.
+// accounts reports whether a policy with u has its usage accounted for.
+func accounts(u *policyv1.Usage) bool { return u != nil && (u.Enabled == nil || u.GetEnabled()) }
+
+// effectiveUsage is nil for a policy without accounting.
 func effectiveUsage(u *policyv1.Usage) *policyv1.Usage {
-	switch {
-	case u != nil && u.Enabled != nil && !u.GetEnabled():
-		return &policyv1.Usage{Enabled: u.Enabled}
-	case u.GetCallerHeader() != "":
-		return &policyv1.Usage{CallerHeader: u.GetCallerHeader()}
+	if !accounts(u) {
+		return nil
 	}
-	return nil
+	return &policyv1.Usage{CallerHeader: u.GetCallerHeader()}
 }
 
 func effectiveModel(m *policyv1.Model) *policyv1.Model {
