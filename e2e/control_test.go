@@ -73,8 +73,8 @@ func testNamedModels(t *testing.T, s *rig.Stack) {
 		called      []string
 	}{
 		{"open/medium", "", 200, []string{"medium-eu"}},
-		{"large", "", 200, []string{"large-eu"}},
-		{"large", "large-eu=503", 503, []string{"large-eu"}}, // neither another model nor another zone
+		{"large", "", 404, nil},                                   // another deployment offers it, too
+		{"open/large", "large-eu=503", 503, []string{"large-eu"}}, // neither another model nor another zone
 		{"thinking/thinker", "", 404, nil},
 		{"small", "", 404, nil},
 	} {
@@ -158,5 +158,44 @@ func testTrace(t *testing.T, s *rig.Stack) {
 		"tools":[{"type":"function","function":{"name":"f"}}]}`))
 	if got.Status != http.StatusBadRequest || gjson.Get(got.Header.Get("x-wye-trace"), "model_selection_details.model_router_details.candidates.0.lacks").String() != "tools" {
 		t.Errorf("status %d, trace %s", got.Status, got.Header.Get("x-wye-trace"))
+	}
+}
+
+// A key that Envoy has by SDS reaches the provider and nothing else: no log, no
+// admin page, no configuration dump, no response, be it an error or a trace.
+func testKeyStaysSecret(t *testing.T, s *rig.Stack) {
+	absent := func(where, text string) {
+		if i := strings.Index(text, rig.ThinkerKey); i >= 0 {
+			t.Errorf("%s has the key: …%.200s", where, text[max(0, i-100):])
+		}
+	}
+	id := rig.ID()
+	for where, headers := range map[string][]string{
+		"the answer":             {},
+		"the provider's refusal": {rig.FailHeader, "thinker-us=401"},
+		"the last failure":       {rig.FailHeader, "thinker-us=503"},
+	} {
+		got := s.Post(t, rig.Chat("thinking", "Say hello."), append(headers, "x-wye-trace", "true", rig.IDHeader, id)...)
+		absent(where, string(got.Body))
+		for name, values := range got.Header {
+			absent(where+"'s header "+name, strings.Join(values, " "))
+		}
+	}
+	sent := s.Find(id)
+	if len(sent) < 3 {
+		t.Fatalf("%d requests reached the provider", len(sent))
+	}
+	for _, r := range sent {
+		if r.Header.Get("Authorization") != "Bearer "+rig.ThinkerKey {
+			t.Errorf("the provider was sent Authorization %q", r.Header.Get("Authorization"))
+		}
+	}
+	public := s.Public(t)
+	for where, text := range public {
+		absent(where, text)
+	}
+	// What is searched is what there is to leak: the dump has the secret's name.
+	if dump := public["Envoy's /config_dump?include_eds"]; !strings.Contains(dump, "wye/credential/thinker-us/") {
+		t.Error("the configuration dump does not know of the key at all")
 	}
 }

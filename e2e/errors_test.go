@@ -187,7 +187,7 @@ func testModelList(t *testing.T, s *rig.Stack) {
 			t.Errorf("GET of %s: status %d: %s", m.ID, one.Status, one.Body)
 		}
 	}
-	for _, want := range []string{"auto", "alias-of-auto", "fixed", "eu-only", "thinking", "open", "open/large", "medium"} {
+	for _, want := range []string{"auto", "alias-of-auto", "fixed", "eu-only", "thinking", "open", "open/large", "open/medium"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is not in %q", want, names)
 		}

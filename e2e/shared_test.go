@@ -24,6 +24,7 @@ func TestWye(t *testing.T) {
 			"TokenLimit":               testTokenLimit,
 			"SessionHeaders":           testSessionHeaders,
 			"ConversationFallback":     testConversationAfterFallback,
+			"KeyStaysSecret":           testKeyStaysSecret,
 			"SameDecisionEveryTime":    testSameDecision,
 			"Zone":                     testZone,
 			"ResponseHeaders":          testResponseHeaders,

@@ -86,6 +86,28 @@ func (s *Stack) Explain(t testing.TB, body []byte, mode string, more ...string) 
 	return e
 }
 
+// Public returns everything that Wye and Envoy tell an operator, by where: their
+// logs and their admin pages.
+func (s *Stack) Public(t testing.TB) map[string]string {
+	t.Helper()
+	public := map[string]string{"Wye's log": s.Wye.Output(), "Envoy's log": s.envoy.LogTail()}
+	for _, path := range []string{"/healthz", "/metrics", "/policy", "/envoys"} {
+		got, err := Do(t.Context(), s.admin, http.MethodGet, "http://wye"+path, nil)
+		if err != nil || got.Status != http.StatusOK {
+			t.Fatalf("%s: status %d, %v", path, got.Status, err)
+		}
+		public["Wye's "+path] = string(got.Body)
+	}
+	for _, path := range []string{"/config_dump?include_eds", "/clusters?format=json", "/stats", "/listeners?format=json", "/server_info"} {
+		text, err := s.envoy.Admin(t.Context(), http.MethodGet, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public["Envoy's "+path] = string(text)
+	}
+	return public
+}
+
 // PolicyStatus is what Wye's admin page says of its policy.
 type PolicyStatus struct {
 	Hash     string `json:"hash"`
