@@ -21,11 +21,7 @@ func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken.yaml")
 	rig.WriteFile(t, broken, "backends:\n- name: a\n  model: gpt-4.1\n  addresss: 127.0.0.1:1\n")
-	var p rig.Policy
-	for _, model := range []string{"large", "medium", "small", "thinker", "absent"} {
-		p.Backends = append(p.Backends, rig.Backend{Name: model + "-eu", Model: model, Address: "127.0.0.1:1", Zone: "eu"})
-	}
-	good := p.Write(t)
+	good := rig.Unreachable().Write(t)
 	const hi = `"messages":[{"role":"user","content":"hi"}]`
 	serve := func(args ...string) []string {
 		return append([]string{"serve", "--admin", "", "--extproc", "127.0.0.1:0", "--ads", "127.0.0.1:0", "--policy"}, args...)

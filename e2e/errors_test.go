@@ -111,7 +111,7 @@ func testPaths(t *testing.T, s *rig.Stack) {
 		{http.MethodPost, "/v1/chat/completions/x", 404},
 		{http.MethodPost, "/v1/chat/../chat/completions/..", 404},
 		{http.MethodPost, "/V1/CHAT/COMPLETIONS", 404},
-		{http.MethodPost, "/v1/embeddings", 404},
+		{http.MethodPost, "/v1/audio/speech", 404},
 		{http.MethodGet, "/v1/chat/completions", 405},
 		{http.MethodDelete, "/v1/chat/completions", 405},
 		{http.MethodPost, "/v1/models", 405},

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"bytes"
 	"sync"
 	"time"
 
@@ -58,6 +59,10 @@ func (p *decided) set(v id, at time.Time, s *router.Snapshot, req *router.Reques
 		p.named = append(p.named, req.Deployment...)
 	}
 	p.request.Deployment = p.named
+	p.request.ToolTypes = nil
+	for _, name := range req.ToolTypes { // few requests have any
+		p.request.ToolTypes = append(p.request.ToolTypes, bytes.Clone(name))
+	}
 	p.text = p.text[:0]
 	if !keepText {
 		t := &p.request.Text

@@ -71,6 +71,7 @@ type Place struct {
 type Inputs struct {
 	// Model is the request's own: a deployment, an alias or a model of one.
 	Model string `json:"model,omitempty"`
+	API   string `json:"api,omitempty"`  // in which the client speaks; empty: chat completions
 	Mode  string `json:"mode,omitempty"` // that the client asked for
 	// Only are the models that the client asked for, Deaf those that would not
 	// heed a parameter that it requires.
@@ -81,10 +82,12 @@ type Inputs struct {
 	PromptTokensMax int      `json:"prompt_tokens_max"` // safe estimate
 	OutputCap       int      `json:"output_cap,omitempty"`
 	Choices         int      `json:"choices,omitempty"` // answers asked for
-	Hash            string   `json:"hash"` // of the conversation's prefix, 16 hex digits
+	Hash            string   `json:"hash"`              // of the conversation's prefix, 16 hex digits
 	Session         *Session `json:"session,omitempty"`
 	Affinity        string   `json:"affinity,omitempty"` // strategy that the client asked for
 	TextBytes       int      `json:"text_bytes"`
+	TurnBytes       int      `json:"turn_bytes,omitempty"` // of them, the last user turn's
+	ToolTypes       []string `json:"tool_types,omitempty"` // of the tools that the provider runs
 	Turns           int      `json:"turns"`
 	Tools           int      `json:"tools,omitempty"`
 	Images          int      `json:"images,omitempty"`
@@ -161,8 +164,14 @@ func (r *Record) fill(p *decided, brief bool) {
 func inputsOf(req *router.Request, body int) *Inputs {
 	in := &Inputs{
 		Model: string(req.Deployment), Needs: req.Needs.String(), PromptTokens: req.PromptTokens, PromptTokensMax: req.PromptTokensMax,
-		OutputCap: req.OutputCap, Choices: req.Choices, Hash: fmt.Sprintf("%016x", req.Hash), TextBytes: req.Text.Bytes, Turns: req.Text.Turns,
-		Tools: req.Text.Tool, Images: req.Text.Images, BodyBytes: body,
+		OutputCap: req.OutputCap, Choices: req.Choices, Hash: fmt.Sprintf("%016x", req.Hash), TextBytes: req.Text.Bytes,
+		TurnBytes: req.Text.TurnBytes, Turns: req.Text.Turns, Tools: req.Text.Tool, Images: req.Text.Images, BodyBytes: body,
+	}
+	if req.API != router.APIChat {
+		in.API = req.API.String()
+	}
+	for _, name := range req.ToolTypes {
+		in.ToolTypes = append(in.ToolTypes, string(name))
 	}
 	if req.Mode != router.ModeDefault {
 		in.Mode = req.Mode.String()

@@ -58,7 +58,18 @@ func requestOf(r *Record, s *router.Snapshot, d *router.Deployment) (router.Requ
 	}
 	req := router.Request{
 		Deployment: []byte(in.Model), PromptTokens: in.PromptTokens, PromptTokensMax: in.PromptTokensMax, OutputCap: in.OutputCap,
-		Hash: hash, Text: router.Text{Bytes: in.TextBytes, Turns: in.Turns, Tool: in.Tools, Images: in.Images},
+		Choices: in.Choices, Hash: hash,
+		Text: router.Text{Bytes: in.TextBytes, TurnBytes: in.TurnBytes, Turns: in.Turns, Tool: in.Tools, Images: in.Images},
+	}
+	if in.API != "" {
+		api, ok := router.ParseAPI(in.API)
+		if !ok {
+			return router.Request{}, fmt.Errorf("API %q", in.API)
+		}
+		req.API = api
+	}
+	for _, name := range in.ToolTypes {
+		req.ToolTypes = append(req.ToolTypes, []byte(name))
 	}
 	if in.Mode != "" {
 		mode, ok := router.ParseMode(in.Mode)

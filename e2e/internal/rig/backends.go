@@ -46,6 +46,15 @@ var usualBackends = []Backend{
 	{Name: absentBackend, Model: "absent", Zone: "us"},
 }
 
+// Unreachable is the policy with backends at an address where nothing listens.
+func Unreachable() Policy {
+	p := Policy{Backends: slices.Clone(usualBackends)}
+	for i := range p.Backends {
+		p.Backends[i].Address = "127.0.0.1:1"
+	}
+	return p
+}
+
 // backend returns the backend of that name.
 func backend(name string) Backend {
 	i := slices.IndexFunc(usualBackends, func(b Backend) bool { return b.Name == name })
