@@ -116,30 +116,47 @@ func testFailoverRefused(t *testing.T, s *rig.Stack) {
 	}
 }
 
-// When every attempt fails the client gets the last provider's answer, after
-// as many attempts as the deployment allows and no more.
+// When every attempt fails the client is told of each, after as many attempts as
+// the deployment allows and no more.
 func testFailoverExhausted(t *testing.T, s *rig.Stack) {
-	for _, deployment := range []string{"auto", "thinking", "fixed"} {
+	for _, deployment := range []string{"auto", "thinking", "fixed", "any-order"} {
 		t.Run(deployment, func(t *testing.T) {
 			body := rig.Chat(deployment, "Say hello.")
 			e := s.Explain(t, body, "")
 			id := rig.ID()
-			got := s.Post(t, body, rig.IDHeader, id, rig.FailHeader, failed(e, len(e.Chain), "503"))
+			statuses := []string{"503", "reset", "429", "500"}
+			var faults, tried []string
+			for i, step := range e.Chain {
+				how := statuses[i%len(statuses)]
+				faults = append(faults, step.Backend+"="+how)
+				if how == "reset" {
+					tried = append(tried, rig.ServedAs[step.Model]+": no answer")
+				} else {
+					tried = append(tried, rig.ServedAs[step.Model]+": status "+how)
+				}
+			}
+			got := s.Post(t, body, rig.IDHeader, id, rig.FailHeader, strings.Join(faults, ","))
 			if got.Status != http.StatusServiceUnavailable {
-				t.Errorf("status %d, want the provider's 503", got.Status)
+				t.Errorf("status %d, want 503", got.Status)
 			}
 			apiErr, err := got.Error()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if apiErr.Code == nil || *apiErr.Code != "e2e_fault" {
-				t.Errorf("error %s is not the provider's", got.Body)
+			if apiErr.Code == nil || *apiErr.Code != "all_models_failed" || apiErr.Type != "server_error" ||
+				!strings.HasSuffix(apiErr.Message, ": "+strings.Join(tried, "; ")+".") {
+				t.Errorf("error %s, want one that ends in %q", got.Body, tried)
 			}
 			if seen := s.Seen(id); !slices.Equal(seen, backends(e, len(e.Chain))) {
 				t.Errorf("backends %q were called, the chain is %v", seen, e.Chain)
 			}
 			if have := got.Header.Get("x-wye-attempts"); have != itoa(len(e.Chain)) {
 				t.Errorf("x-wye-attempts %q, want %d", have, len(e.Chain))
+			}
+			for _, name := range []string{"x-wye-model", "x-wye-zone"} {
+				if have := got.Header.Get(name); have != "" {
+					t.Errorf("%s says %q, nobody served", name, have)
+				}
 			}
 		})
 	}

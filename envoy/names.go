@@ -55,10 +55,19 @@ var ReservedHeaders = []string{
 // dynamic metadata, which is why routes match on it and on no header.
 const (
 	// NamespaceRoute is read by the priority_group cluster specifier: its one
-	// key priority_groups lists the clusters of the attempts by group name.
+	// key lists the clusters of the attempts. The first group has the name of its
+	// model, all others that of their cluster.
 	NamespaceRoute = "wye.route"
+	// NamespaceAttempts is written by Envoy itself, with what became of the
+	// attempts that failed: by cluster, the model and, if there was an answer, its
+	// status and the retry-after in seconds that came with it, with spaces between.
+	// KeyMade is there when all of them failed.
+	NamespaceAttempts = "wye.attempts"
 	// NamespaceDecision has the keys below, all strings.
 	NamespaceDecision = "wye"
+
+	KeyPriorityGroups = "priority_groups" // of NamespaceRoute
+	KeyMade           = "made"            // of NamespaceAttempts: number of attempts at providers
 
 	KeyDeployment = "deployment" // routes match on it
 	KeyMode       = "mode"
@@ -91,12 +100,6 @@ const (
 	KeyBackend = "backend" // backend name
 	KeySendAs  = "send_as" // value of the body's model field
 )
-
-// HeaderMaxRetries is how the ext_proc server tells Envoy that a chain has fewer
-// steps than the deployment's route has attempts: it sets it to the number of
-// steps after the first. Clients cannot: Envoy removes theirs (EnvoyPrefix), and
-// removes it again before a request leaves for a provider.
-const HeaderMaxRetries = "x-envoy-max-retries"
 
 // EnvoyPrefix starts the request headers by which a client could change how
 // Envoy's router retries, times out or names a request. Envoy removes
@@ -145,10 +148,13 @@ const (
 
 // Names of Envoy resources.
 const (
-	ListenerName      = "wye"
-	RouteName         = "wye"
-	ADSCluster        = "wye_ads"     // in the bootstrap
-	ExtProcCluster    = "wye_extproc" // over CDS
+	ListenerName   = "wye"
+	RouteName      = "wye"
+	ADSCluster     = "wye_ads"     // in the bootstrap
+	ExtProcCluster = "wye_extproc" // over CDS
+	// ExhaustedCluster is the last of every chain. It answers that all before it
+	// failed.
+	ExhaustedCluster  = "wye_exhausted"
 	ClusterPrefix     = "wye/"
 	NodeCluster       = "wye"
 	ExtProcFilter     = "envoy.filters.http.ext_proc"

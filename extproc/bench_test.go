@@ -251,7 +251,7 @@ func (s generated) Process(ss extprocv3.ExternalProcessor_ProcessServer) error {
 		Response: &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: &extprocv3.HeadersResponse{Response: &extprocv3.CommonResponse{
 			ClearRouteCache: true,
 			HeaderMutation: &extprocv3.HeaderMutation{SetHeaders: []*corev3.HeaderValueOption{
-				set("content-length", "2048"), set("x-envoy-max-retries", "1"),
+				set("content-length", "2048"),
 			}},
 		}}},
 		DynamicMetadata: metadata,

@@ -23,6 +23,9 @@ type prepared struct {
 	// has the rest. Reading a group out of dynamic metadata is a good part of
 	// what Envoy spends on a decision, and few fallbacks are ever called.
 	first, fallback, named [][]byte
+	// exhausted is the group that ends every chain, and exhaustedNamed the same
+	// by its name alone.
+	exhausted, exhaustedNamed []byte
 	// maxBody is the largest body that any deployment takes, in bytes.
 	maxBody int
 }
@@ -59,10 +62,12 @@ func prepare(s *router.Snapshot, defaultMaxBody int) *prepared {
 	for i := range s.Backends {
 		b := &s.Backends[i]
 		first, fallback := envoy.ClusterName(b.Name, b.Hash, false), envoy.ClusterName(b.Name, b.Hash, true)
-		p.first = append(p.first, appendGroup(nil, first))
-		p.fallback = append(p.fallback, appendGroup(nil, fallback))
+		p.first = append(p.first, appendGroup(nil, s.Models[b.Model].Version(), first))
+		p.fallback = append(p.fallback, appendGroup(nil, fallback, fallback))
 		p.named = append(p.named, appendNamedGroup(nil, fallback))
 	}
+	p.exhausted = appendGroup(nil, envoy.ExhaustedCluster, envoy.ExhaustedCluster)
+	p.exhaustedNamed = appendNamedGroup(nil, envoy.ExhaustedCluster)
 	for i := range s.Deployments {
 		p.maxBody = max(p.maxBody, bodyLimit(&s.Deployments[i], defaultMaxBody))
 	}
@@ -77,9 +82,9 @@ func bodyLimit(d *router.Deployment, otherwise int) int {
 	return otherwise
 }
 
-// appendGroup appends one element of the priority_groups list: a group of the
-// cluster's own name that holds the cluster alone.
-func appendGroup(dst []byte, cluster string) []byte {
+// appendGroup appends one element of the priority_groups list: a group that
+// holds the cluster alone.
+func appendGroup(dst []byte, name, cluster string) []byte {
 	dst, value := open(dst, listValues)
 	dst, group := open(dst, valueStruct)
 	dst, clusters := openField(dst, "clusters")
@@ -94,7 +99,7 @@ func appendGroup(dst []byte, cluster string) []byte {
 	dst = protowire.AppendFixed64(dst, math.Float64bits(1))
 	dst = shut(shut(dst, n), weight)
 	dst = shut(shut(shut(shut(shut(dst, members), element), list), v), clusters)
-	dst = appendStringField(dst, "name", cluster)
+	dst = appendStringField(dst, "name", name)
 	return shut(shut(dst, group), value)
 }
 
@@ -118,14 +123,15 @@ func (p *prepared) settled(before *prepared, now time.Time, lag time.Duration) b
 }
 
 // appendChain appends the Struct field that NamespaceRoute consists of: the
-// chain's clusters, of which every one but the first rewrites the body itself.
+// chain's clusters, of which every one but the first rewrites the body itself,
+// and the one that answers when all of them have failed.
 // byName leaves it to the route what the groups of those consist of.
 func (p *prepared) appendChain(dst []byte, chain []router.Step, byName bool) []byte {
-	fallback := p.fallback
+	fallback, exhausted := p.fallback, p.exhausted
 	if byName {
-		fallback = p.named
+		fallback, exhausted = p.named, p.exhaustedNamed
 	}
-	dst, entry := openField(dst, "priority_groups")
+	dst, entry := openField(dst, envoy.KeyPriorityGroups)
 	dst, value := open(dst, entryValue)
 	dst, list := open(dst, valueList)
 	for i, step := range chain {
@@ -135,5 +141,6 @@ func (p *prepared) appendChain(dst []byte, chain []router.Step, byName bool) []b
 			dst = append(dst, fallback[step.Backend]...)
 		}
 	}
+	dst = append(dst, exhausted...)
 	return shut(shut(shut(dst, list), value), entry)
 }

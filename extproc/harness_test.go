@@ -1,6 +1,7 @@
 package extproc_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -280,7 +281,9 @@ func readRefusal(t testing.TB, got []*extprocv3.ProcessingResponse, err error) r
 	return r
 }
 
-// groups is the value of priority_groups for the clusters.
+// groups is the value of priority_groups for the clusters, of which the first is
+// named by its model, large-v1 of backend l1, small-v1 of s1 and small of others;
+// the one that ends every chain follows.
 func groups(clusters ...string) map[string]any { return priorityGroups(false, clusters) }
 
 // groupsByName is the one that leaves it to the route what all groups but the
@@ -289,8 +292,12 @@ func groupsByName(clusters ...string) map[string]any { return priorityGroups(tru
 
 func priorityGroups(byName bool, clusters []string) map[string]any {
 	var list []any
-	for i, c := range clusters {
+	for i, c := range append(clusters, envoy.ExhaustedCluster) {
 		group := map[string]any{"name": c}
+		if i == 0 {
+			backend := strings.Split(c, "/")[2]
+			group["name"] = cmp.Or(map[string]string{"l1": "large-v1", "s1": "small-v1"}[backend], "small")
+		}
 		if i == 0 || !byName {
 			group["clusters"] = []any{map[string]any{"cluster_name": c, "weight": 1.0}}
 		}

@@ -150,10 +150,6 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 	dst, common := open(dst, partResponse)
 	dst, mutation := open(dst, commonHeaders)
 	dst = appendContentLength(dst, length)
-	if retries := len(d.Chain) - 1; retries < d.Deployment.MaxAttempts-1 {
-		// Past the chain's end Envoy would try its last cluster again.
-		dst = appendSetHeader(dst, envoy.HeaderMaxRetries, strconv.Itoa(retries))
-	}
 	if st.facts.repath {
 		dst = appendSetHeader(dst, ":path", requestPath)
 	}

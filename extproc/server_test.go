@@ -44,7 +44,6 @@ func TestRouted(t *testing.T) {
 			body: question,
 			want: routed{
 				Body: onLarge,
-				Set:  map[string]string{"x-envoy-max-retries": "1"},
 				Metadata: map[string]any{
 					"wye":       decision("auto", "quality", "temperature"),
 					"wye.route": groups(large, smallBack),
@@ -56,7 +55,6 @@ func TestRouted(t *testing.T) {
 			headers: []string{"x-wye-mode", "cost"},
 			want: routed{
 				Body:   onSmall,
-				Set:    map[string]string{"x-envoy-max-retries": "1"},
 				Remove: []string{"x-wye-mode"},
 				Metadata: map[string]any{
 					"wye":       decision("auto", "cost", ""),
@@ -68,18 +66,16 @@ func TestRouted(t *testing.T) {
 			body: strings.Replace(question, `"auto"`, `"model-router"`, 1),
 			want: routed{
 				Body: onLarge,
-				Set:  map[string]string{"x-envoy-max-retries": "1"},
 				Metadata: map[string]any{
 					"wye":       decision("auto", "quality", "temperature"),
 					"wye.route": groups(large, smallBack),
 				},
 			},
 		},
-		"one candidate is not retried": {
+		"one candidate": {
 			body: strings.Replace(question, `"auto"`, `"single"`, 1),
 			want: routed{
 				Body: onSmall,
-				Set:  map[string]string{"x-envoy-max-retries": "0"},
 				Metadata: map[string]any{
 					"wye":       decision("single", "quality", ""),
 					"wye.route": groups(small),
@@ -91,7 +87,6 @@ func TestRouted(t *testing.T) {
 			headers: []string{"x-wye-model", "forged", "x-wye-anything", "", "x-other", "stays"},
 			want: routed{
 				Body:   onLarge,
-				Set:    map[string]string{"x-envoy-max-retries": "1"},
 				Remove: []string{"x-wye-model", "x-wye-anything"},
 				Metadata: map[string]any{
 					"wye":       decision("auto", "quality", "temperature"),
@@ -104,7 +99,7 @@ func TestRouted(t *testing.T) {
 			t.Parallel()
 			tc.want.Clear, tc.want.End = true, true
 			tc.want.Chunks = []int{len(tc.want.Body)}
-			tc.want.Set["content-length"] = fmt.Sprint(len(tc.want.Body))
+			tc.want.Set = map[string]string{"content-length": fmt.Sprint(len(tc.want.Body))}
 			got, err := exchange(t, conn, false, chat(len(tc.body), tc.headers...), body(tc.body, true))
 			if diff := cmp.Diff(tc.want, readRouted(t, got, err)); diff != "" {
 				t.Error(diff)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -31,6 +32,10 @@ type Model struct {
 	// predictor was not trained on; empty for a trained one. Shown in explain.
 	Prior string
 }
+
+// Version is what responses call the model: the version that serves or, where
+// none is known, its name.
+func (m *Model) Version() string { return cmp.Or(m.ServedAs, m.Name) }
 
 // Price is what a model's tokens cost, in US dollars per million.
 type Price struct {

@@ -89,6 +89,7 @@ func (f failure) messagesBody() string {
 var messagesTypes = map[string]string{
 	"router_unavailable":   "overloaded_error",
 	"upstream_unavailable": "overloaded_error",
+	"all_models_failed":    "overloaded_error",
 	"upstream_timeout":     "timeout_error",
 	"zone_refused":         "permission_error",
 	"request_too_large":    "request_too_large",

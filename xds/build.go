@@ -146,7 +146,8 @@ func build(s *router.Snapshot, o Options, v view) (*Resources, error) {
 	errs = append(errs,
 		r.add(envoy.ListenerName, b.listener(listen)),
 		r.add(envoy.RouteName, b.routes()),
-		r.add(envoy.ExtProcCluster, b.extProcCluster()))
+		r.add(envoy.ExtProcCluster, b.extProcCluster()),
+		r.add(envoy.ExhaustedCluster, b.exhaustedCluster()))
 	for i := range s.Backends {
 		if err := b.addBackend(r, &s.Backends[i]); err != nil {
 			errs = append(errs, fmt.Errorf("backend %q: %w", s.Backends[i].Name, err))

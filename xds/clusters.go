@@ -93,13 +93,8 @@ func statName(backend *router.Backend, fallback bool) string {
 
 // clusterMetadata is what responses are annotated with.
 func (b *builder) clusterMetadata(backend *router.Backend) *corev3.Metadata {
-	m := &b.snapshot.Models[backend.Model]
-	served := m.ServedAs
-	if served == "" {
-		served = m.Name
-	}
 	fields := map[string]*structpb.Value{
-		envoy.KeyModel:   structpb.NewStringValue(served),
+		envoy.KeyModel:   structpb.NewStringValue(b.snapshot.Models[backend.Model].Version()),
 		envoy.KeyZone:    structpb.NewStringValue(backend.Zone),
 		envoy.KeyBackend: structpb.NewStringValue(backend.Name),
 		envoy.KeySendAs:  structpb.NewStringValue(backend.SendAs),

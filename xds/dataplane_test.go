@@ -307,7 +307,6 @@ func TestRetries(t *testing.T) {
 	cut := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	refused := newProvider(t, nil)
 	refused.Close()
-	zero, one := 0, 1
 	for _, tt := range []struct {
 		name     string
 		first    *provider
@@ -328,12 +327,12 @@ func TestRetries(t *testing.T) {
 		{name: "client's key refused", first: newProvider(t, status(401)), status: 401, attempts: "1"},
 		{name: "own key refused", first: newProvider(t, status(401)), owned: true, status: 200, attempts: "2"},
 		{
-			name: "chain of one", first: newProvider(t, status(500)), status: 500, attempts: "1",
-			edit: func(p *plan) { p.Clusters, p.MaxRetries = p.Clusters[:1], &zero },
+			name: "chain of one", first: newProvider(t, status(500)), status: 503, attempts: "1",
+			edit: func(p *plan) { p.Clusters = []string{p.Clusters[0], envoy.ExhaustedCluster} },
 		},
 		{
-			name: "chain shorter than the route's attempts", first: newProvider(t, status(500)), status: 500, attempts: "2",
-			edit: func(p *plan) { p.Clusters[1], p.MaxRetries = p.Clusters[0], &one },
+			name: "chain shorter than the route's attempts", first: newProvider(t, status(500)), status: 503, attempts: "2",
+			edit: func(p *plan) { p.Clusters = []string{p.Clusters[0], p.Clusters[0], envoy.ExhaustedCluster} },
 		},
 		{
 			name: "large body, over a connection that is not there yet", first: newProvider(t, status(500)), status: 200, attempts: "2",

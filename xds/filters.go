@@ -12,7 +12,6 @@ import (
 	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
-	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
@@ -75,7 +74,7 @@ func extProc(statPrefix string, initialMetadata ...*corev3.HeaderValue) *extproc
 				// The rules are for the headers of immediate responses, too. The
 				// path changes where it is a client's own way to say the same.
 				Regex: ":path|content-length|content-encoding|content-type|allow|retry-after|" +
-					envoy.HeaderPrefix + "[a-z]+|x-ratelimit-[a-z-]+|" + envoy.HeaderMaxRetries,
+					envoy.HeaderPrefix + "[a-z]+|x-ratelimit-[a-z-]+",
 			},
 		},
 	}
@@ -115,6 +114,7 @@ func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hc
 	if zoned(b.snapshot) {
 		filters = append(filters, zoneLock(backend.Zone))
 	}
+	filters = append(filters, noteFilter(backend, b.snapshot.Models[backend.Model].Version(), fallback))
 	path, err := b.pathFilter(backend)
 	if err != nil {
 		return nil, err
@@ -174,9 +174,7 @@ func (b *builder) pathFilter(backend *router.Backend) (*hcmv3.HttpFilter, error)
 ` + version + `  headers:replace(":path", "` + strings.TrimSuffix(backend.PathPrefix, "/") + `" .. path .. query)
 end
 `
-	return httpFilter(envoy.FilterPath, &luav3.Lua{DefaultSourceCode: &corev3.DataSource{
-		Specifier: &corev3.DataSource_InlineString{InlineString: code},
-	}}), nil
+	return httpFilter(envoy.FilterPath, luaScript(code)), nil
 }
 
 // pathPrefix leaves out every character that Lua would not take literally.

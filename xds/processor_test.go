@@ -22,10 +22,10 @@ type plan struct {
 	SendAs     string   `json:"send_as,omitempty"`
 	Clusters   []string `json:"clusters,omitempty"`
 	ByName     bool     `json:"by_name,omitempty"` // all but the first cluster
-	MaxRetries *int     `json:"max_retries,omitempty"`
-	Refuse     int      `json:"refuse,omitempty"` // status of an immediate response
-	Evil       bool     `json:"evil,omitempty"`   // set headers that it must not
-	Path       string   `json:"path,omitempty"`   // set :path
+	Model      string   `json:"model,omitempty"`   // name of the first priority group; default: its cluster
+	Refuse     int      `json:"refuse,omitempty"`  // status of an immediate response
+	Evil       bool     `json:"evil,omitempty"`    // set headers that it must not
+	Path       string   `json:"path,omitempty"`    // set :path
 	Padding    string   `json:"padding,omitempty"`
 }
 
@@ -121,9 +121,6 @@ func answerTo(md metadata.MD, body []byte) []*extprocv3.ProcessingResponse {
 		return []*extprocv3.ProcessingResponse{immediate(p.Refuse, `{"error":"worded by the processor"}`)}
 	}
 	common := &extprocv3.CommonResponse{ClearRouteCache: true, HeaderMutation: &extprocv3.HeaderMutation{}}
-	if p.MaxRetries != nil {
-		set(common, envoy.HeaderMaxRetries, strconv.Itoa(*p.MaxRetries))
-	}
 	if p.Evil {
 		set(common, "host", "evil.example")
 		set(common, "authorization", "evil")
@@ -140,6 +137,9 @@ func answerTo(md metadata.MD, body []byte) []*extprocv3.ProcessingResponse {
 		var groups []any
 		for i, c := range p.Clusters {
 			group := map[string]any{"name": c}
+			if i == 0 && p.Model != "" {
+				group["name"] = p.Model
+			}
 			if i == 0 || !p.ByName {
 				group["clusters"] = []any{map[string]any{"cluster_name": c, "weight": 1}}
 			}

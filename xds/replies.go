@@ -95,10 +95,11 @@ var envoyFailures = []struct {
 func statusIs(code int) string { return fmt.Sprintf("response.code == %d", code) }
 
 // localReplies gives Envoy's own errors OpenAI's shape. Replies that were
-// worded by Wye, by a direct response here or by the ext_proc server, pass as
-// they are.
+// worded by Wye, by a direct response here, by exhaustedCluster or by the
+// ext_proc server, pass as they are.
 func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
-	worded := fmt.Sprintf("response.code_details == 'direct_response' || response.code_details.startsWith('%s')", envoy.CodeDetails)
+	worded := fmt.Sprintf("response.code_details in ['direct_response', '%s'] || response.code_details.startsWith('%s')",
+		luaDetails, envoy.CodeDetails)
 	c := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{Filter: celFilter(worded)}}}
 	if b.snapshot.Serves(router.APIMessages) {
 		for _, f := range envoyFailures {
@@ -158,6 +159,8 @@ func servedHeaders() []*corev3.HeaderValueOption {
 		overwrite(envoy.HeaderModel, cluster(envoy.KeyModel)),
 		overwrite(envoy.HeaderZone, cluster(envoy.KeyZone)),
 		overwrite(envoy.HeaderAttempts, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
+		// The step to exhaustedCluster is none at a provider.
+		overwrite(envoy.HeaderAttempts, "%DYNAMIC_METADATA("+envoy.NamespaceAttempts+":"+envoy.KeyMade+")%"),
 	)
 }
 

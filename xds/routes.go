@@ -163,14 +163,21 @@ func (b *builder) defaultGroups(d *router.Deployment, api router.API) []*priorit
 	for i := range d.Subset {
 		for _, index := range d.Serving(api, i) {
 			backend := &b.snapshot.Backends[index]
-			name := envoy.ClusterName(backend.Name, backend.Hash, true)
-			groups = append(groups, &prioritygroupv3.PriorityGroup{
-				Name:     name,
-				Clusters: []*prioritygroupv3.ClusterWeight{{ClusterName: name, Weight: wrapperspb.UInt32(1)}},
-			})
+			groups = append(groups, group(envoy.ClusterName(backend.Name, backend.Hash, true)))
 		}
 	}
-	return groups
+	if len(groups) == 0 {
+		return nil
+	}
+	return append(groups, group(envoy.ExhaustedCluster))
+}
+
+// group is a priority group of one cluster, by its name.
+func group(cluster string) *prioritygroupv3.PriorityGroup {
+	return &prioritygroupv3.PriorityGroup{
+		Name:     cluster,
+		Clusters: []*prioritygroupv3.ClusterWeight{{ClusterName: cluster, Weight: wrapperspb.UInt32(1)}},
+	}
 }
 
 // retryPolicy moves on to the next cluster of the chain. It goes by what says
@@ -179,9 +186,10 @@ func (b *builder) defaultGroups(d *router.Deployment, api router.API) []*priorit
 // the client who can help.
 func (b *builder) retryPolicy(d *router.Deployment) *routev3.RetryPolicy {
 	p := &routev3.RetryPolicy{
-		RetryOn:               "connect-failure,refused-stream,reset,5xx,retriable-status-codes",
-		RetriableStatusCodes:  []uint32{http.StatusRequestTimeout, http.StatusTooManyRequests},
-		NumRetries:            wrapperspb.UInt32(uint32(d.MaxAttempts - 1)),
+		RetryOn:              "connect-failure,refused-stream,reset,5xx,retriable-status-codes",
+		RetriableStatusCodes: []uint32{http.StatusRequestTimeout, http.StatusTooManyRequests},
+		// The last is the one to exhaustedCluster.
+		NumRetries:            wrapperspb.UInt32(uint32(d.MaxAttempts)),
 		RefreshClusterOnRetry: true,
 		// Another provider, so there is nothing to wait for.
 		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{

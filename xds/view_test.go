@@ -304,7 +304,7 @@ func TestZoneWithoutBackends(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := part.Names(resourcev3.ClusterType); !slices.Equal(got, []string{"wye_extproc"}) {
+	if got := part.Names(resourcev3.ClusterType); !slices.Equal(got, []string{"wye_exhausted", "wye_extproc"}) {
 		t.Errorf("clusters %q", got)
 	}
 	if n := len(part.Names(resourcev3.SecretType)) + len(part.Names(resourcev3.EndpointType)); n != 0 {

@@ -11,7 +11,7 @@ import (
 const module = "wye"
 
 var (
-	grpc     = []string{"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/envoyproxy/go-control-plane"}
+	grpc     = []string{"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/envoyproxy/go-control-plane", "github.com/cncf/xds"}
 	embedded = []string{archtest.Everything}
 )
 
