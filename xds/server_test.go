@@ -301,7 +301,7 @@ func TestStateOfTheWorldRefusal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.GetVersionInfo() != s.Published().Version(resourcev3.ClusterType) || len(r.GetResources()) != 3 {
+	if r.GetVersionInfo() != s.Published().Version(resourcev3.ClusterType) || len(r.GetResources()) != 4 {
 		t.Errorf("version %s with %d resources", r.GetVersionInfo(), len(r.GetResources()))
 	}
 	send(&discoveryv3.DiscoveryRequest{VersionInfo: r.GetVersionInfo(), ResponseNonce: r.GetNonce()})
@@ -342,8 +342,8 @@ func TestPublishAlone(t *testing.T) {
 	}
 	m := connect(t, conn, "late")
 	m.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType})
-	if got := names(m.receive(resourcev3.ClusterType)); len(got) != 7 {
-		t.Errorf("got %q, want those of three policies and ext_proc", got)
+	if got := names(m.receive(resourcev3.ClusterType)); len(got) != 8 {
+		t.Errorf("got %q, want those of three policies and the two that all have", got)
 	}
 	s.Close()
 	for len(s.Nodes()) > 0 {
