@@ -61,7 +61,7 @@ func TestGraceOfTheRetired(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const oneEach = 2*2 + 1 // two clusters of each policy and that of Wye
+	const oneEach = 2*2 + 2 // two clusters of each policy and the two that all have
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		n := len(s.Published().Names(resourcev3.ClusterType))
 		if n == oneEach {

@@ -194,7 +194,7 @@ func TestStreamOutlivesItsCluster(t *testing.T) {
 	if err := g.server.Publish(t.Context(), g.build(generation(t, 1, p))); err != nil {
 		t.Fatal(err)
 	}
-	for len(g.server.Published().Names(resourcev3.ClusterType)) > 5 {
+	for len(g.server.Published().Names(resourcev3.ClusterType)) > 6 {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if r := <-done; r.err != nil || strings.Count(r.body, "data: x") != 30 {
