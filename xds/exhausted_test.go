@@ -33,17 +33,16 @@ func TestExhaustedChain(t *testing.T) {
 		tried         string
 		after         string // retry-after
 	}{
-		{"both answer", newProvider(t, status(500)), newProvider(t, status(503)), "gpt", "gpt: status 500; b: status 503", ""},
-		{"one model at two places", newProvider(t, status(529)), newProvider(t, status(502)), "gpt", "gpt: status 529; b: status 502", ""},
+		{"both answer", newProvider(t, status(500)), newProvider(t, status(503)), "gpt", "a-2026: status 500; b: status 503", ""},
 		{"neither answers", refused, newProvider(t, cut), "a", "a: no answer; b: no answer", ""},
 		{"too late", newProvider(t, hang), newProvider(t, status(500)), "a", "a: no answer; b: status 500", ""},
-		{"the sooner counts", newProvider(t, limited("9")), newProvider(t, limited("7")), "a", "a: status 429; b: status 429", "7"},
-		{"one says when", newProvider(t, limited("9")), newProvider(t, status(500)), "a", "a: status 429; b: status 500", "9"},
-		{"not for hours", newProvider(t, limited("86400")), refused, "a", "a: status 429; b: no answer", "60"},
-		{"at once", newProvider(t, limited("0")), refused, "a", "a: status 429; b: no answer", "1"},
-		{"beyond all numbers", newProvider(t, limited("99999999999999999999999")), refused, "a", "a: status 429; b: no answer", "60"},
-		{"a date", newProvider(t, limited("Wed, 21 Oct 2026 07:28:00 GMT")), refused, "a", "a: status 429; b: no answer", ""},
-		{"an odd name", newProvider(t, status(500)), newProvider(t, status(500)), `a"\%1'`, `a"\%1': status 500; b: status 500`, ""},
+		{"the sooner counts", newProvider(t, limited("9")), newProvider(t, limited("7")), "a", "a-2026: status 429; b: status 429", "7"},
+		{"one says when", newProvider(t, limited("9")), newProvider(t, status(500)), "a", "a-2026: status 429; b: status 500", "9"},
+		{"not for hours", newProvider(t, limited("86400")), refused, "a", "a-2026: status 429; b: no answer", "60"},
+		{"at once", newProvider(t, limited("0")), refused, "a", "a-2026: status 429; b: no answer", "1"},
+		{"beyond all numbers", newProvider(t, limited("99999999999999999999999")), refused, "a", "a-2026: status 429; b: no answer", "60"},
+		{"a date", newProvider(t, limited("Wed, 21 Oct 2026 07:28:00 GMT")), refused, "a", "a-2026: status 429; b: no answer", ""},
+		{"an odd name", refused, newProvider(t, status(500)), `a"\%1'`, `a"\%1': no answer; b: status 500`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
