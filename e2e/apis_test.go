@@ -96,8 +96,8 @@ func testMessages(t *testing.T, s *rig.Stack) {
 		{"no backend of the API", "/v1/messages", request("thinking", ""), "", 400, "invalid_request_error", "speaks the client's API"},
 		{"too large", "/v1/messages", request("messages", strings.Repeat(" ", 5<<20)), "", 413, "request_too_large", "larger"},
 		{"provider's own", "/v1/messages", request("messages", `,"top_q":1`), "", 400, "invalid_request_error", "top_q: Extra inputs"},
-		{"all providers down", "/v1/messages", request("messages", ""), "*=reset", 503, "overloaded_error", "No provider"},
-		{"a prefixed provider down", "/v1/messages", request("messages/claudette", ""), "*=reset", 503, "overloaded_error", "No provider"},
+		{"all providers down", "/v1/messages", request("messages", ""), "*=reset", 503, "overloaded_error", "claudette-2026-04-01: no answer"},
+		{"a prefixed provider down", "/v1/messages", request("messages/claudette", ""), "*=reset", 503, "overloaded_error", "claudette-2026-04-01: no answer"},
 		{"zone", "/v1/messages/count_tokens", `{"model":"eu-only","messages":[{"role":"user","content":"hi"}]}`, "", 400, "invalid_request_error", "API"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,10 +158,10 @@ func testResponses(t *testing.T, s *rig.Stack) {
 		"invalid_type":                 `{"model":"responses","input":7}`,
 		"model_not_found":              `{"model":"nope","input":"hi"}`,
 		"no_candidate":                 `{"model":"thinking","input":"hi"}`,
-		"upstream_unavailable":         `{"model":"responses","input":"hi","metadata":{}}`,
+		"all_models_failed":            `{"model":"responses","input":"hi","metadata":{}}`,
 	} {
 		fail := ""
-		if code == "upstream_unavailable" {
+		if code == "all_models_failed" {
 			fail = "*=reset"
 		}
 		got := ask(t, s, "/v1/responses", body, rig.FailHeader, fail)

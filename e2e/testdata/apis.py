@@ -166,7 +166,7 @@ def responses_errors():
         (openai.BadRequestError, 400, "previous_response_not_pinned", {"previous_response_id": "resp_1"}),
         (openai.BadRequestError, 400, "previous_response_not_found", {"model": "responses/medium", "previous_response_id": "resp_1"}),
         (openai.BadRequestError, 400, "unknown_parameter", {"extra_body": {"no_such_field": 1}}),
-        (openai.InternalServerError, 503, "upstream_unavailable", {"extra_headers": {"x-e2e-fail": "*=reset"}}),
+        (openai.InternalServerError, 503, "all_models_failed", {"extra_headers": {"x-e2e-fail": "*=reset"}}),
     ]:
         try:
             answer = OPENAI.responses.create(**response(**arguments))
