@@ -16,6 +16,7 @@ import (
 type conversation struct {
 	Model    string              `json:"model"`
 	Messages []map[string]string `json:"messages"`
+	Control  map[string]any      `json:"routing_config,omitempty"`
 }
 
 func (c *conversation) say(role, text string) {
@@ -38,12 +39,16 @@ func testConversation(t *testing.T, s *rig.Stack) {
 	record := strings.Repeat("The ledger lists every vessel that entered between spring and autumn, with tonnage, flag and cargo. ", 150)
 	c := conversation{Model: "auto"}
 	model, cached, kept, moved := "", 0, 0, 0
-	for i, turn := range []struct{ mode, text string }{
-		{"cost", rig.ID() + " is a record.\n" + record + "\nIn which season does it begin?"},
-		{"cost", "Thanks. And when does it end?"},
-		{"cost", "Thanks."},
-		{"quality", "Now prove rigorously that the greedy schedule implied by the record is optimal, and find a counterexample to its dual."},
+	for i, turn := range []struct{ mode, strategy, text string }{
+		{"quality", "", rig.ID() + " is a record.\n" + record + "\nProve rigorously that a greedy schedule of it is optimal."},
+		{"cost", "sticky", "Thanks. And when does it end?"},
+		{"cost", "adaptive", "Thanks."},
+		{"quality", "", "Now find a counterexample to its dual."},
 	} {
+		c.Control = nil
+		if turn.strategy != "" {
+			c.Control = map[string]any{"session_affinity": map[string]any{"strategy": turn.strategy}}
+		}
 		c.say("user", turn.text)
 		body := c.body(t)
 		unaided := s.Explain(t, body, turn.mode)

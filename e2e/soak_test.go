@@ -23,7 +23,7 @@ func TestSoak(t *testing.T) {
 		}
 		length = time.Duration(seconds) * time.Second
 	}
-	s := rig.Start(t, rig.Options{})
+	s := rig.Start(t, rig.Options{Unaccounted: true})
 	m := startMoves(t, s)
 	client := rig.NewClient(t)
 	long := strings.Repeat("The quick brown fox jumps over the lazy dog. ", 400)

@@ -30,6 +30,7 @@ type Policy struct {
 	LargeOutputPrice string   // of model large; default 8
 	PerTryTimeout    string   // of deployment any-order; default 2s
 	ExtraDeployments []string // names of deployments to add
+	Unaccounted      bool     // no usage
 }
 
 // YAML renders the policy.

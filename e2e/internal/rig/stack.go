@@ -16,6 +16,7 @@ import (
 
 // Options is what a Stack is to be like. The zero value is the usual one.
 type Options struct {
+	Unaccounted     bool     // the policy asks for no accounting of usage
 	StateOfTheWorld bool     // the older xDS variant
 	Args            []string // further arguments of wye serve
 	Zone            string   // data zone of the Envoy
@@ -63,6 +64,7 @@ func Start(t testing.TB, o Options) *Stack {
 		}
 		s.Policy.Backends = append(s.Policy.Backends, b)
 	}
+	s.Policy.Unaccounted = o.Unaccounted
 	s.PolicyPath = s.Policy.Write(t)
 	dir := socketDir(t)
 	s.extproc, s.ads, s.adminPath = filepath.Join(dir, "extproc"), filepath.Join(dir, "ads"), filepath.Join(dir, "admin")
