@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// DefaultEntries is the size of a table whose maker has no opinion: 5 MiB once
+// DefaultEntries is the size of a table whose maker has no opinion: 1.3 MiB once
 // every part of it is in use.
-const DefaultEntries = 1 << 17
+const DefaultEntries = 1 << 15
 
 // Place is where a turn was answered.
 type Place struct {

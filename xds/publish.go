@@ -44,6 +44,10 @@ func (s *Server) Stage(ctx context.Context, r *Resources) (*Staged, error) {
 	defer s.end()
 	staged := &generation{resources: r}
 	s.mu.Lock()
+	if s.current != nil {
+		r = r.sharing(s.current)
+		staged.resources = r
+	}
 	s.generations = slices.Insert(s.generations, 0, staged)
 	s.mu.Unlock()
 	before := s.Published()

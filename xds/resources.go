@@ -152,6 +152,22 @@ func hashVersions(byName map[string]string) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
+// sharing is r with the messages of o where they are the same, so that policies
+// that follow each other do not have them twice.
+func (r *Resources) sharing(o *Resources) *Resources {
+	c := &Resources{Warnings: r.Warnings, Grace: r.Grace, parts: r.parts, byType: make(map[string]map[string]resource, len(r.byType))}
+	for t, resources := range r.byType {
+		c.byType[t] = make(map[string]resource, len(resources))
+		for name, res := range resources {
+			if had, ok := o.byType[t][name]; ok && had.version == res.version {
+				res = had
+			}
+			c.byType[t][name] = res
+		}
+	}
+	return c
+}
+
 // Equal reports whether r and o have the same resources.
 func (r *Resources) Equal(o *Resources) bool {
 	return !slices.ContainsFunc(Types, func(t string) bool { return !r.sameVersions(t, o.versions(t)) })
