@@ -30,6 +30,9 @@ import (
 // Config is what a sidecar needs. Addresses are host:port, where port 0 picks a
 // free one, or unix:/path.
 type Config struct {
+	// Settled, unless nil, is called after each attempt to bring an edited policy
+	// into force, which touches much memory that serving does not.
+	Settled func()
 	Version    string // of Wye, for metrics
 	PolicyFile string // watched; empty: the embedded default policy
 	Listen     string // where Envoy takes client requests
@@ -241,6 +244,9 @@ func (s *Sidecar) serve(what string, serve func() error) {
 func (s *Sidecar) watch(ctx context.Context, content []byte) {
 	watch(ctx, s.config.PolicyFile, content, func(b []byte) time.Duration {
 		again, _ := s.reload.apply(ctx, b) // it has logged and kept the reason
+		if s.config.Settled != nil {
+			s.config.Settled()
+		}
 		return again
 	}, func(err error) {
 		_ = s.reload.refuse(fmt.Errorf("read policy: %w", err)) // likewise
