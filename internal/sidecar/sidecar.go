@@ -32,7 +32,7 @@ import (
 type Config struct {
 	// Settled, unless nil, is called after each attempt to bring an edited policy
 	// into force, which touches much memory that serving does not.
-	Settled func()
+	Settled    func()
 	Version    string // of Wye, for metrics
 	PolicyFile string // watched; empty: the embedded default policy
 	Listen     string // where Envoy takes client requests
