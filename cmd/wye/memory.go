@@ -7,9 +7,9 @@ import (
 
 // gcPercent is how much the heap may grow between collections. A sidecar shares
 // its machine: at Go's default of 100 its memory peaks above 64 MiB under 100
-// clients and a reload a second, at 50 below, for a tenth of Wye's share of the
+// clients and a reload a second, at 40 below, for a tenth of Wye's share of the
 // CPU time. $GOGC has the last word.
-const gcPercent = 50
+const gcPercent = 40
 
 // settleMemory is called once a long-running command is up: what starting left
 // behind, mostly by the compilation of the policy's rules, goes back to the
@@ -18,6 +18,12 @@ func settleMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	returnMemory()
+}
+
+// returnMemory gives back what starting, or an edit of the policy, has used and
+// serving does not need.
+func returnMemory() {
 	debug.FreeOSMemory()
 	releaseImage()
 }

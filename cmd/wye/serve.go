@@ -106,7 +106,7 @@ the requests under way and exits with 0.`,
 			if err := checkDecisionLog(&c); err != nil {
 				return err
 			}
-			c.Logger, c.Version, c.Settled = log, wyeVersion(), releaseImage
+			c.Logger, c.Version, c.Settled = log, wyeVersion(), returnMemory
 			c.DecisionLog.Logger = log
 			s, err := sidecar.Start(cmd.Context(), c)
 			if err != nil {

@@ -43,7 +43,7 @@ Envoy is found as wye envoy path says.`,
 			if err := checkDecisionLog(&c.Sidecar); err != nil {
 				return err
 			}
-			c.Sidecar.Logger, c.Sidecar.Version, c.Sidecar.Settled = log, wyeVersion(), releaseImage
+			c.Sidecar.Logger, c.Sidecar.Version, c.Sidecar.Settled = log, wyeVersion(), returnMemory
 			c.Sidecar.DecisionLog.Logger = log
 			c.Progress = func(message string) { log.Info().Msg(message) }
 			if envoyLog {
