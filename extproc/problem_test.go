@@ -210,7 +210,7 @@ func TestOverload(t *testing.T) {
 		return true
 	}
 	holder, cancel := hold()
-	defer func() { cancel() }()
+	defer func() { cancel() }() //nolint:gocritic // cancel changes below
 	eventually(t, "the holder's bytes have arrived", func() bool {
 		if refused() {
 			return true

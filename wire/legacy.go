@@ -33,8 +33,9 @@ func (r *reader) completionsValue(is known) bool {
 		return r.boolean("stream", &r.f.Stream)
 	case completionsRoutingConfig:
 		return r.routing()
+	default:
+		return r.skip()
 	}
-	return r.skip()
 }
 
 func (r *reader) embeddingsValue(is known) bool {
@@ -45,8 +46,9 @@ func (r *reader) embeddingsValue(is known) bool {
 		return r.inputs("input")
 	case embeddingsRoutingConfig:
 		return r.routing()
+	default:
+		return r.skip()
 	}
-	return r.skip()
 }
 
 // inputs reads a text, a list of tokens, or a list of either. Each of a list is

@@ -43,8 +43,9 @@ func (r *reader) messagesValue(is known) bool {
 		return r.outputFormat()
 	case messagesRoutingConfig:
 		return r.routing()
+	default:
+		return r.skip()
 	}
-	return r.skip()
 }
 
 // nested reads one member of an object or null, format or its type, and passes

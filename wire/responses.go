@@ -52,8 +52,9 @@ func (r *reader) responsesValue(is known) bool {
 		return r.stateful("prompt")
 	case responsesRoutingConfig:
 		return r.routing()
+	default:
+		return r.skip()
 	}
-	return r.skip()
 }
 
 // stateful notes that the request refers to what its provider keeps.

@@ -46,7 +46,7 @@ func (s *Server) parseLegacy(header http.Header, body []byte, from string, field
 	var no *refusal
 	doc.ForEach(func(key, _ gjson.Result) bool {
 		if name := key.String(); !slices.Contains(fields, name) {
-			no = badRequest("unknown_parameter", name, "Unrecognized request argument supplied: %s", name)
+			no = badRequest("unknown_parameter", name, "This endpoint does not know the argument: %s", name)
 		}
 		return no == nil
 	})

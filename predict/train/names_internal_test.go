@@ -9,8 +9,12 @@ import (
 func TestTasksOfTwoSources(t *testing.T) {
 	t.Parallel()
 	d := &Data{Prompts: []Prompt{
-		{Source: "easy", Task: "puzzles/maze"}, {Source: "hard", Task: "puzzles/maze"}, {Source: "easy", Task: "puzzles/maze"},
-		{Source: "easy", Task: "puzzles/sums"}, {Source: "a", Task: "chat"}, {Source: "b", Task: "chat"},
+		{Source: "easy", Task: "puzzles/maze"},
+		{Source: "hard", Task: "puzzles/maze"},
+		{Source: "easy", Task: "puzzles/maze"},
+		{Source: "easy", Task: "puzzles/sums"},
+		{Source: "a", Task: "chat"},
+		{Source: "b", Task: "chat"},
 	}}
 	names := taskNames(d)
 	for i, want := range []string{"easy/maze", "hard/maze", "easy/maze", "puzzles/sums", "a/chat", "b/chat"} {
