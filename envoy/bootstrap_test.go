@@ -127,6 +127,9 @@ func TestClusterName(t *testing.T) {
 		for _, hash := range []string{"00000000", "00000001"} {
 			for _, fallback := range []bool{false, true} {
 				name := envoy.ClusterName(backend, hash, fallback)
+				if third := envoy.TranslatingClusterName(backend, hash); third == name || !envoy.IsBackendCluster(third) {
+					t.Errorf("translating cluster %q", third)
+				}
 				if seen[name] || !envoy.IsBackendCluster(name) {
 					t.Errorf("%q is taken or no backend cluster", name)
 				}

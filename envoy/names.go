@@ -118,6 +118,19 @@ const (
 	MetadataEffort = "wye-reasoning-effort"
 )
 
+// Further such metadata, of the streams that a translating cluster opens.
+const (
+	// MetadataTranslate is the API in which the provider is asked, messages or
+	// chat_completions: the client speaks the other. It tells such a stream.
+	MetadataTranslate = "wye-translate"
+	// The model's bounds, in tokens; absent: none is known.
+	MetadataMaxOutput     = "wye-max-output-tokens"
+	MetadataContextWindow = "wye-context-window"
+	// MetadataThinking has the tokens to think for values of reasoning_effort, as
+	// effort=tokens with commas between; absent: none.
+	MetadataThinking = "wye-thinking"
+)
+
 // MetadataZone is initial gRPC metadata of the ext_proc streams of an Envoy that
 // stands in a data zone: the zone. It tells the ext_proc server which backends
 // that Envoy has, and protects nothing: what keeps requests in a zone is that
@@ -161,6 +174,8 @@ const (
 	StatPrefix        = "wye"
 	fallbackComponent = "fallback/"
 	firstComponent    = "first/"
+
+	translatingComponent = "translating/"
 )
 
 // ClusterName names the cluster of a backend. hash is a content hash of
@@ -168,7 +183,7 @@ const (
 // request that was decided under the old policy never reaches an address that
 // expects another model. Each backend has two clusters: the one for first
 // attempts, and the one for fallbacks, whose upstream ext_proc rewrites the
-// body.
+// body; and some a third, see TranslatingClusterName.
 func ClusterName(backend, hash string, fallback bool) string {
 	kind := firstComponent
 	if fallback {
@@ -177,8 +192,17 @@ func ClusterName(backend, hash string, fallback bool) string {
 	return ClusterPrefix + kind + backend + "/" + hash
 }
 
-// IsBackendCluster reports whether name was made by ClusterName.
+// TranslatingClusterName names a backend's third cluster, for attempts of clients
+// who speak another API than it: first attempts and fallbacks alike, since its
+// upstream ext_proc sees to everything.
+func TranslatingClusterName(backend, hash string) string {
+	return ClusterPrefix + translatingComponent + backend + "/" + hash
+}
+
+// IsBackendCluster reports whether name was made by ClusterName or
+// TranslatingClusterName.
 func IsBackendCluster(name string) bool {
 	rest, ok := strings.CutPrefix(name, ClusterPrefix)
-	return ok && (strings.HasPrefix(rest, firstComponent) || strings.HasPrefix(rest, fallbackComponent))
+	return ok && (strings.HasPrefix(rest, firstComponent) || strings.HasPrefix(rest, fallbackComponent) ||
+		strings.HasPrefix(rest, translatingComponent))
 }

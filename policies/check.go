@@ -183,6 +183,7 @@ func (c *checker) checkBackends() {
 		if _, port, err := net.SplitHostPort(b.GetAddress()); err == nil && port == "0" {
 			c.errorf(path+".address", "%s has port 0, at which nothing can listen", quote(b.GetAddress()))
 		}
+		c.checkTranslate(path, b)
 		model := b.GetModel()
 		if model == "" {
 			continue
@@ -193,6 +194,18 @@ func (c *checker) checkBackends() {
 		if !slices.Contains(c.zones[model], zone) {
 			c.zones[model] = append(c.zones[model], zone)
 		}
+	}
+}
+
+// checkTranslate refuses translations that there is nothing to do for.
+func (c *checker) checkTranslate(path string, b *policyv1.Backend) {
+	apis := statedAPIs(b)
+	chat, messages := slices.Contains(apis, policyv1.Api_chat_completions), slices.Contains(apis, policyv1.Api_messages)
+	if b.GetTranslate() && (chat || !messages) {
+		c.errorf(path+".translate", "only chat_completions are translated, for a place that speaks messages and not them")
+	}
+	if len(b.GetThinking()) > 0 && (chat || !messages) {
+		c.errorf(path+".thinking", "it is for a place that speaks messages and no chat_completions")
 	}
 }
 

@@ -125,8 +125,14 @@ func compileBackend(b *policyv1.Backend, model router.ModelIndex) router.Backend
 		PathPrefix: b.GetPathPrefix(),
 	}
 	apis := b.GetApis()
-	if len(apis) == 0 && b.GetProtocol() == policyv1.Protocol_anthropic {
-		apis = defaultAPIs[b.GetProtocol()]
+	if b.GetProtocol() == policyv1.Protocol_anthropic {
+		apis = statedAPIs(b)
+	}
+	if out.Translate = translates(b); b.Translate != nil {
+		out.Translate = b.GetTranslate()
+	}
+	for _, effort := range slices.Sorted(maps.Keys(b.GetThinking())) {
+		out.Thinking = append(out.Thinking, router.Thinking{Effort: effort, Tokens: int(b.GetThinking()[effort])})
 	}
 	for _, a := range apis {
 		// The schema's names are the router's.

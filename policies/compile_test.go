@@ -31,7 +31,11 @@ func summary(s *router.Snapshot) string {
 		fmt.Fprintf(&b, "  %v://%s%s\n", backend.Protocol, backend.Address, backend.PathPrefix)
 		for _, a := range router.AllAPIs {
 			if backend.Serves(a) {
-				fmt.Fprintf(&b, "  serves %v\n", a)
+				fmt.Fprintf(&b, "  serves %v", a)
+				if to, ok := backend.Translates(a); ok {
+					fmt.Fprintf(&b, " by %v, thinking %v", to, backend.Thinking)
+				}
+				b.WriteByte('\n')
 			}
 		}
 		if backend.TLS != nil {

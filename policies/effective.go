@@ -117,6 +117,21 @@ var defaultHeaders = map[policyv1.Protocol]string{
 	policyv1.Protocol_azure_openai: "Api-Key",
 }
 
+// translates is whether a backend that does not say so serves clients of an API
+// that it does not speak.
+func translates(b *policyv1.Backend) bool {
+	apis := statedAPIs(b)
+	return slices.Contains(apis, policyv1.Api_messages) && !slices.Contains(apis, policyv1.Api_chat_completions)
+}
+
+// statedAPIs are the APIs that a backend speaks.
+func statedAPIs(b *policyv1.Backend) []policyv1.Api {
+	if apis := b.GetApis(); len(apis) > 0 {
+		return apis
+	}
+	return defaultAPIs[b.GetProtocol()]
+}
+
 func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 	e := proto.CloneOf(b)
 	if e.GetZone() == "" {
@@ -132,6 +147,9 @@ func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 		e.PathPrefix = defaultPrefixes[e.GetProtocol()]
 	}
 	slices.Sort(e.Apis)
+	if e.GetTranslate() == translates(e) {
+		e.Translate = nil
+	}
 	if slices.Equal(e.GetApis(), defaultAPIs[e.GetProtocol()]) {
 		e.Apis = nil
 	}

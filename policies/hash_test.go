@@ -60,6 +60,7 @@ func TestOtherContentOtherHash(t *testing.T) {
 		{"zone", "zone: eu", "zone: us"},
 		{"tls", "tls: {}, zone: eu", "zone: eu"},
 		{"server name", "tls: {}, zone: eu", "tls: {server_name: b.example.com}, zone: eu"},
+		{"translate", "zone: eu", "zone: eu, protocol: anthropic, translate: false"},
 		{"weight", "zone: eu", "zone: eu, weight: 2"},
 		{"credential", "zone: eu", "zone: eu, credential: {env: K}"},
 		{"credential file", "zone: eu", "zone: eu, credential: {file: K}"},

@@ -58,8 +58,36 @@ func (b *Backend) speaks() APIs {
 	return b.APIs
 }
 
-// Serves reports whether a client of API a can be served by b.
-func (b *Backend) Serves(a API) bool { return b.speaks().Has(a) }
+// counterpart is the API that requests of API a can be translated to; ok is
+// false when there is none.
+func (a API) counterpart() (to API, ok bool) {
+	switch a {
+	case APIChat:
+		return APIMessages, true
+	case APIMessages:
+		return APIChat, true
+	case APICountTokens, APIResponses, APICompletions, APIEmbeddings, apiCount:
+	}
+	return a, false
+}
+
+// Translates reports whether clients of API a are served by b in another API,
+// which is to. What b speaks itself is never translated.
+func (b *Backend) Translates(a API) (to API, ok bool) {
+	to, ok = a.counterpart()
+	speaks := b.speaks()
+	return to, ok && b.Translate && speaks.Has(to) && !speaks.Has(a)
+}
+
+// Serves reports whether a client of API a can be served by b, in its own API or
+// translated to another.
+func (b *Backend) Serves(a API) bool {
+	if b.speaks().Has(a) {
+		return true
+	}
+	_, ok := b.Translates(a)
+	return ok
+}
 
 // Serves reports whether any backend serves clients of API a.
 func (s *Snapshot) Serves(a API) bool {
@@ -75,16 +103,37 @@ func (s *Snapshot) Serves(a API) bool {
 // of API a, in the policy's order. The caller must not change them.
 func (d *Deployment) Serving(a API, i int) []BackendIndex { return d.serving[a][i] }
 
-// narrow fills d.serving from d.backends.
+// Translates reports whether any backend serves d's clients of API a in another.
+func (d *Deployment) Translates(a API) bool { return d.translates.Has(a) }
+
+// places are the backends that may serve the model at a position of the subset.
+func (d *Decision) places(position uint8) []BackendIndex {
+	if d.Untranslatable != "" {
+		return d.Deployment.native[d.API][position]
+	}
+	return d.Deployment.serving[d.API][position]
+}
+
+// narrow fills d.serving and d.native from d.backends.
 func (d *Deployment) narrow(all []Backend) {
+	d.translates = 0
 	for _, a := range AllAPIs {
-		d.serving[a] = make([][]BackendIndex, len(d.backends))
+		serving, native := make([][]BackendIndex, len(d.backends)), make([][]BackendIndex, len(d.backends))
 		for i, backends := range d.backends {
 			for _, k := range backends {
-				if all[k].Serves(a) {
-					d.serving[a][i] = append(d.serving[a][i], k)
+				if !all[k].Serves(a) {
+					continue
+				}
+				serving[i] = append(serving[i], k)
+				if _, ok := all[k].Translates(a); ok {
+					d.translates = d.translates.With(a)
+				} else {
+					native[i] = append(native[i], k)
 				}
 			}
+		}
+		if d.serving[a], d.native[a] = serving, native; !d.translates.Has(a) {
+			d.native[a] = serving // the same, once
 		}
 	}
 }

@@ -84,10 +84,16 @@ type Backend struct {
 	Address  string // host:port; host is an IP address or a DNS name
 	Protocol Protocol
 	// APIs in which the backend can be asked; none stands for chat completions.
-	APIs   APIs
-	Zone   string
-	Weight uint32 // share of the model's first attempts among its backends
-	TLS    *TLS   // nil: plain text
+	APIs APIs
+	// Translate has clients of chat completions served by a backend that speaks
+	// Messages, or the reverse.
+	Translate bool
+	// Thinking has the tokens that the model may think for values of a chat
+	// client's reasoning_effort, sorted, where that is translated.
+	Thinking []Thinking
+	Zone     string
+	Weight   uint32 // share of the model's first attempts among its backends
+	TLS      *TLS   // nil: plain text
 	// PathPrefix is put before the client's path, e.g. /openai.
 	PathPrefix string
 	Credential *Credential // nil: the client's own Authorization passes
@@ -105,6 +111,9 @@ func (b *Backend) contentHash(m *Model) string {
 	if b.APIs != 0 {
 		fmt.Fprintf(h, " apis %d ", b.APIs)
 	}
+	if b.Translate {
+		fmt.Fprintf(h, " translate %d %d %v ", m.MaxOutput, m.ContextWindow, b.Thinking)
+	}
 	fmt.Fprintf(h, "%q %q %q", b.Address, m.Parameters.Drop, m.Parameters.MaxTokensField)
 	if e := m.Parameters.ReasoningEffort; len(e) > 0 {
 		fmt.Fprintf(h, " effort %q", e)
@@ -116,6 +125,12 @@ func (b *Backend) contentHash(m *Model) string {
 		fmt.Fprintf(h, " credential %q %q %q %q", c.Env, c.File, c.Header, c.Prefix)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:4])
+}
+
+// Thinking is how long a model may think at an effort.
+type Thinking struct {
+	Effort string
+	Tokens int // 0: not at all
 }
 
 // Protocol is whose APIs a backend speaks.

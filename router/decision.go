@@ -81,13 +81,15 @@ type Decision struct {
 	Snapshot   *Snapshot
 	Deployment *Deployment
 	API        API // the client's
-	Mode       Mode
-	Affinity   Strategy // that applied; zero before a deployment was found
-	Session    Session  // that was heeded; zero under AffinityNone
-	Rate       float64  // quality that a US dollar had to buy, by the scorer
-	Candidates []Candidate
-	Ranked     int
-	Chain      []Step
+	// Untranslatable is the request's: see there.
+	Untranslatable string
+	Mode           Mode
+	Affinity       Strategy // that applied; zero before a deployment was found
+	Session        Session  // that was heeded; zero under AffinityNone
+	Rate           float64  // quality that a US dollar had to buy, by the scorer
+	Candidates     []Candidate
+	Ranked         int
+	Chain          []Step
 
 	// Scratch, kept for reuse.
 	models    []ModelIndex
@@ -97,7 +99,7 @@ type Decision struct {
 // Reset forgets the decision and keeps its memory.
 func (d *Decision) Reset() {
 	d.Snapshot, d.Deployment, d.API, d.Mode, d.Rate, d.Ranked = nil, nil, APIChat, ModeDefault, 0, 0
-	d.Affinity, d.Session = AffinityDefault, Session{}
+	d.Affinity, d.Session, d.Untranslatable = AffinityDefault, Session{}, ""
 	d.Candidates, d.Chain = d.Candidates[:0], d.Chain[:0]
 	d.models, d.estimates = d.models[:0], d.estimates[:0]
 }
@@ -105,7 +107,7 @@ func (d *Decision) Reset() {
 // Places is how many backends could serve the request.
 func (d *Decision) Places() (n int) {
 	for i := range d.Ranked {
-		n += len(d.Deployment.serving[d.API][d.Candidates[i].position])
+		n += len(d.places(d.Candidates[i].position))
 	}
 	return n
 }
@@ -162,6 +164,9 @@ func (d *Decision) noCandidate(req *Request) *Error {
 		fmt.Fprintf(&why, "%s: %v", m.Name, c.Reason)
 		if c.Lacks != 0 {
 			fmt.Fprintf(&why, " (%v)", c.Lacks)
+		}
+		if c.Reason == ReasonProtocol && d.Untranslatable != "" {
+			fmt.Fprintf(&why, " (%s cannot be translated)", d.Untranslatable)
 		}
 	}
 	if tooLong && !otherwise {

@@ -5,7 +5,10 @@ package router
 type Request struct {
 	Deployment []byte // the client's model field
 	API        API    // in which the client speaks
-	Mode       Mode   // override; ModeDefault when the client gave none
+	// Untranslatable names what of the request no other API has words for, so that
+	// only a backend which speaks the client's own may serve it; empty: nothing.
+	Untranslatable string
+	Mode           Mode // override; ModeDefault when the client gave none
 	// Only are the models of the deployment's subset that the client wants;
 	// empty: all.
 	Only Members

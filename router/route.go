@@ -14,7 +14,7 @@ func (s *Snapshot) Route(req *Request, d *Decision) *Error {
 	if dep == nil {
 		return means.unknown(req.Deployment)
 	}
-	d.Deployment, d.API = dep, req.API
+	d.Deployment, d.API, d.Untranslatable = dep, req.API, req.Untranslatable
 	d.Mode = dep.Mode
 	if req.Mode != ModeDefault {
 		if !dep.AllowedModes.Has(req.Mode) {
@@ -50,7 +50,7 @@ func (d *Decision) filter(req *Request, named Members) {
 			c.Reason = ReasonUnwanted
 		case len(d.Deployment.backends[i]) == 0:
 			c.Reason = ReasonZone
-		case len(d.Deployment.serving[d.API][i]) == 0:
+		case len(d.places(uint8(i))) == 0:
 			c.Reason = ReasonProtocol
 		case req.Needs&^model.Capabilities != 0:
 			c.Reason, c.Lacks = ReasonCapability, req.Needs&^model.Capabilities
@@ -192,7 +192,7 @@ func (d *Decision) chain(hash uint64) {
 		added := false
 		for i := 0; i < d.Ranked && len(d.Chain) < limit; i++ {
 			c := &d.Candidates[i]
-			backends := d.Deployment.serving[d.API][c.position]
+			backends := d.places(c.position)
 			if round >= len(backends) {
 				continue
 			}

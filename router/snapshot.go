@@ -70,6 +70,10 @@ type Deployment struct {
 	backends [][]BackendIndex
 	// serving has, for each API, those of backends that serve its clients.
 	serving [apiCount][][]BackendIndex
+	// native has those that do so without a translation; translates the APIs for
+	// which that makes a difference.
+	native     [apiCount][][]BackendIndex
+	translates APIs
 	// hosts are the models that may be given requests with agent tools.
 	hosts Members
 }

@@ -93,7 +93,7 @@ func New(d *router.Decision, req *router.Request, routeErr *router.Error) Report
 			Model: m.Name, Quality: float64(c.Estimate.Quality), Uncertainty: float64(c.Estimate.Uncertainty),
 			OutputTokens: float64(c.Estimate.OutputTokens), CostUSD: c.Cost, Net: c.Net,
 			Doubtful: c.Doubtful && c.Reason == router.ReasonNone, Incumbent: c.Incumbent, CachedTokens: c.CachedTokens,
-			Eliminated: elimination(c), Why: why(d, i), Prior: m.Prior,
+			Eliminated: elimination(d, c), Why: why(d, i), Prior: m.Prior,
 		})
 	}
 	for _, s := range d.Chain {
@@ -103,7 +103,10 @@ func New(d *router.Decision, req *router.Request, routeErr *router.Error) Report
 	return r
 }
 
-func elimination(c *router.Candidate) string {
+func elimination(d *router.Decision, c *router.Candidate) string {
+	if c.Reason == router.ReasonProtocol && d.Untranslatable != "" {
+		return fmt.Sprintf("%v: %s cannot be translated", c.Reason, d.Untranslatable)
+	}
 	if c.Lacks != 0 {
 		return fmt.Sprintf("%v: %v", c.Reason, c.Lacks)
 	}
@@ -127,7 +130,7 @@ func standing(d *router.Decision, i int) string {
 	c := &d.Candidates[i]
 	switch {
 	case c.Reason != router.ReasonNone:
-		return "eliminated: " + elimination(c)
+		return "eliminated: " + elimination(d, c)
 	case i == 0 && c.Pinned:
 		return "chosen: the conversation is with it and sticks"
 	case i == 0 && c.Incumbent && unaided(d) != 0:

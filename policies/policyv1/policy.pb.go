@@ -956,7 +956,16 @@ type Backend struct {
 	// Put before the client's path, e.g. /openai.
 	PathPrefix string `protobuf:"bytes,10,opt,name=path_prefix,json=pathPrefix,proto3" json:"path_prefix,omitempty"`
 	// APIs in which this place can be asked. Default: those of its protocol.
-	Apis          []Api `protobuf:"varint,15,rep,packed,name=apis,proto3,enum=wye.policy.v1.Api" json:"apis,omitempty"`
+	Apis []Api `protobuf:"varint,15,rep,packed,name=apis,proto3,enum=wye.policy.v1.Api" json:"apis,omitempty"`
+	// Whether clients of chat completions are served by this place though it speaks
+	// Messages, or clients of Messages though it speaks chat completions: what
+	// passes between them and it is translated by Wye. Default: true for a place
+	// that speaks Messages and no chat completions, else false.
+	Translate *bool `protobuf:"varint,17,opt,name=translate,proto3,oneof" json:"translate,omitempty"`
+	// Tokens that the model may think for a value of a chat client's
+	// reasoning_effort, when translated for a place that speaks Messages; 0: it
+	// does not think. Other values are left out. Default: none.
+	Thinking      map[string]uint32 `protobuf:"bytes,18,rep,name=thinking,proto3" json:"thinking,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1064,6 +1073,20 @@ func (x *Backend) GetPathPrefix() string {
 func (x *Backend) GetApis() []Api {
 	if x != nil {
 		return x.Apis
+	}
+	return nil
+}
+
+func (x *Backend) GetTranslate() bool {
+	if x != nil && x.Translate != nil {
+		return *x.Translate
+	}
+	return false
+}
+
+func (x *Backend) GetThinking() map[string]uint32 {
+	if x != nil {
+		return x.Thinking
 	}
 	return nil
 }
@@ -1905,7 +1928,8 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"_reasoningB\x13\n" +
 	"\x11_calibration_fileB\x0e\n" +
-	"\f_calibration\"\xb5\b\n" +
+	"\f_calibration\"\x94\n" +
+	"\n" +
 	"\aBackend\x12\xc1\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\xac\x01\xbaH\xa8\x01\xba\x01\xa4\x01\n" +
 	"\fbackend.name\x12\\must be 1 to 63 lower-case letters, digits or . _ - and start and end with a letter or digit\x1a6this.matches('^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$')R\x04name\x12\x1d\n" +
@@ -1925,10 +1949,17 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	" \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n" +
 	"\x13backend.path_prefix\x128must be a path such as /openai, without a trailing slash\x1a;size(this) <= 256 && this.matches('^(/[A-Za-z0-9._~-]+)*$')R\n" +
 	"pathPrefix\x129\n" +
-	"\x04apis\x18\x0f \x03(\x0e2\x12.wye.policy.v1.ApiB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04apisB\t\n" +
+	"\x04apis\x18\x0f \x03(\x0e2\x12.wye.policy.v1.ApiB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04apis\x12!\n" +
+	"\ttranslate\x18\x11 \x01(\bH\x02R\ttranslate\x88\x01\x01\x12o\n" +
+	"\bthinking\x18\x12 \x03(\v2$.wye.policy.v1.Backend.ThinkingEntryB-\xbaH*\x9a\x01'\x10\x10\"\x1br\x192\x17^[a-z][a-z0-9_-]{0,31}$*\x06*\x04\x18\xc0\x84=R\bthinking\x1a;\n" +
+	"\rThinkingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01B\t\n" +
 	"\a_weightB\n" +
 	"\n" +
-	"\b_send_as\"\x98\x01\n" +
+	"\b_send_asB\f\n" +
+	"\n" +
+	"_translate\"\x98\x01\n" +
 	"\x03Tls\x12n\n" +
 	"\vserver_name\x18\x01 \x01(\tBM\xbaHJ\xba\x01G\n" +
 	"\x0ftls.server_name\x12\x13must be a host name\x1a\x1fthis == '' || this.isHostname()R\n" +
@@ -2063,7 +2094,7 @@ func file_wye_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(Capability)(0),             // 0: wye.policy.v1.Capability
 	(Protocol)(0),               // 1: wye.policy.v1.Protocol
@@ -2090,7 +2121,8 @@ var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(*Defaults)(nil),            // 22: wye.policy.v1.Defaults
 	nil,                         // 23: wye.policy.v1.Parameters.ReasoningEffortEntry
 	nil,                         // 24: wye.policy.v1.Ability.SkillsEntry
-	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
+	nil,                         // 25: wye.policy.v1.Backend.ThinkingEntry
+	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
 }
 var file_wye_policy_v1_policy_proto_depIdxs = []int32{
 	7,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
@@ -2110,25 +2142,26 @@ var file_wye_policy_v1_policy_proto_depIdxs = []int32{
 	13, // 14: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
 	14, // 15: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
 	2,  // 16: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
-	3,  // 17: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
-	17, // 18: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
-	18, // 19: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
-	19, // 20: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
-	21, // 21: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
-	16, // 22: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
-	3,  // 23: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
-	25, // 24: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
-	25, // 25: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
-	4,  // 26: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
-	25, // 27: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
-	18, // 28: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
-	19, // 29: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
-	21, // 30: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	25, // 17: wye.policy.v1.Backend.thinking:type_name -> wye.policy.v1.Backend.ThinkingEntry
+	3,  // 18: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
+	17, // 19: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
+	18, // 20: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
+	19, // 21: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
+	21, // 22: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
+	16, // 23: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
+	3,  // 24: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
+	26, // 25: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
+	26, // 26: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
+	4,  // 27: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
+	26, // 28: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
+	18, // 29: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
+	19, // 30: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
+	21, // 31: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_wye_policy_v1_policy_proto_init() }
@@ -2156,7 +2189,7 @@ func file_wye_policy_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wye_policy_v1_policy_proto_rawDesc), len(file_wye_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
