@@ -122,12 +122,6 @@ func testMessages(t *testing.T, s *rig.Stack) {
 			t.Errorf("status %d: %s", got.Status, got.Body)
 		}
 	})
-	t.Run("chat completions of it", func(t *testing.T) {
-		got := s.Post(t, rig.Chat("messages", "hi"))
-		if e, err := got.Error(); err != nil || got.Status != 400 || *e.Code != "no_candidate" {
-			t.Errorf("status %d, %v: %s", got.Status, err, got.Body)
-		}
-	})
 }
 
 // Clients of OpenAI's Responses are served by backends that speak it. What refers

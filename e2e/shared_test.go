@@ -56,6 +56,7 @@ func TestWye(t *testing.T) {
 			"ModelList":                testModelList,
 			"Messages":                 testMessages,
 			"Responses":                testResponses,
+			"Translated":               testTranslated,
 			"PythonSDK":                testPythonSDK,
 			"LegacyAPIs":               testLegacyAPIs,
 			"PythonAPIs":               testPythonAPIs,

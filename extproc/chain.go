@@ -23,6 +23,9 @@ type prepared struct {
 	// has the rest. Reading a group out of dynamic metadata is a good part of
 	// what Envoy spends on a decision, and few fallbacks are ever called.
 	first, fallback, named [][]byte
+	// The same for backends that translate and clients of the other API; nil for
+	// other backends.
+	translating, translatingFallback, translatingNamed [][]byte
 	// exhausted is the group that ends every chain, and exhaustedNamed the same
 	// by its name alone.
 	exhausted, exhaustedNamed []byte
@@ -62,11 +65,21 @@ func prepare(s *router.Snapshot, defaultMaxBody int) *prepared {
 	for i := range s.Backends {
 		b := &s.Backends[i]
 		first, fallback := envoy.ClusterName(b.Name, b.Hash, false), envoy.ClusterName(b.Name, b.Hash, true)
-		p.first = append(p.first, appendGroup(nil, s.Models[b.Model].Version(), first))
-		p.fallback = append(p.fallback, appendGroup(nil, fallback, fallback))
+		p.first = append(p.first, groupOf(s.Models[b.Model].Version(), first))
+		p.fallback = append(p.fallback, groupOf(fallback, fallback))
 		p.named = append(p.named, appendNamedGroup(nil, fallback))
+		var translating, translatingFallback, translatingNamed []byte
+		if b.Translate {
+			cluster := envoy.TranslatingClusterName(b.Name, b.Hash)
+			translating = groupOf(s.Models[b.Model].Version(), cluster)
+			translatingFallback = groupOf(cluster, cluster)
+			translatingNamed = appendNamedGroup(nil, cluster)
+		}
+		p.translating = append(p.translating, translating)
+		p.translatingFallback = append(p.translatingFallback, translatingFallback)
+		p.translatingNamed = append(p.translatingNamed, translatingNamed)
 	}
-	p.exhausted = appendGroup(nil, envoy.ExhaustedCluster, envoy.ExhaustedCluster)
+	p.exhausted = groupOf(envoy.ExhaustedCluster, envoy.ExhaustedCluster)
 	p.exhaustedNamed = appendNamedGroup(nil, envoy.ExhaustedCluster)
 	for i := range s.Deployments {
 		p.maxBody = max(p.maxBody, bodyLimit(&s.Deployments[i], defaultMaxBody))
@@ -82,10 +95,10 @@ func bodyLimit(d *router.Deployment, otherwise int) int {
 	return otherwise
 }
 
-// appendGroup appends one element of the priority_groups list: a group that
+// groupOf is one element of the priority_groups list, serialised: a group that
 // holds the cluster alone.
-func appendGroup(dst []byte, name, cluster string) []byte {
-	dst, value := open(dst, listValues)
+func groupOf(name, cluster string) []byte {
+	dst, value := open(nil, listValues)
 	dst, group := open(dst, valueStruct)
 	dst, clusters := openField(dst, "clusters")
 	dst, v := open(dst, entryValue)
@@ -123,21 +136,27 @@ func (p *prepared) settled(before *prepared, now time.Time, lag time.Duration) b
 }
 
 // appendChain appends the Struct field that NamespaceRoute consists of: the
-// chain's clusters, of which every one but the first rewrites the body itself,
-// and the one that answers when all of them have failed.
+// chain's clusters for a client of the API, of which every one but the first
+// rewrites the body itself, and the one that answers when all of them have failed.
 // byName leaves it to the route what the groups of those consist of.
-func (p *prepared) appendChain(dst []byte, chain []router.Step, byName bool) []byte {
-	fallback, exhausted := p.fallback, p.exhausted
+func (p *prepared) appendChain(dst []byte, api router.API, chain []router.Step, byName bool) []byte {
+	fallback, translating, exhausted := p.fallback, p.translatingFallback, p.exhausted
 	if byName {
-		fallback, exhausted = p.named, p.exhaustedNamed
+		fallback, translating, exhausted = p.named, p.translatingNamed, p.exhaustedNamed
 	}
 	dst, entry := openField(dst, envoy.KeyPriorityGroups)
 	dst, value := open(dst, entryValue)
 	dst, list := open(dst, valueList)
 	for i, step := range chain {
-		if i == 0 {
+		_, translates := p.snapshot.Backends[step.Backend].Translates(api)
+		switch {
+		case i == 0 && translates:
+			dst = append(dst, p.translating[step.Backend]...)
+		case i == 0:
 			dst = append(dst, p.first[step.Backend]...)
-		} else {
+		case translates:
+			dst = append(dst, translating[step.Backend]...)
+		default:
 			dst = append(dst, fallback[step.Backend]...)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 // Restrict adds to req, which RequestOf made of f, what the body's routing_config
 // asks for. Its mode comes before one that req has already, such as a header's:
 // the body is the caller's own, a header may be anybody's on the way. A request
-// for a deployment that s does not have stays as it is, for Route to refuse.
+// for a deployment that s does not have stays as it is, for Route to refuse. It
+// also finds out whether the request can be translated, where that matters.
 func Restrict(req *router.Request, s *router.Snapshot, f *wire.Facts, body []byte) *wire.Problem {
 	routing := &f.Routing
 	if routing.Mode != nil {
@@ -26,11 +27,14 @@ func Restrict(req *router.Request, s *router.Snapshot, f *wire.Facts, body []byt
 	if f.SessionStrategy != wire.StrategyDefault {
 		req.Affinity, _ = router.ParseStrategy(f.SessionStrategy.String()) // the names are the same
 	}
-	if routing.Models == nil && !routing.RequireParameters {
-		return nil
-	}
 	d := s.Deployment(req.Deployment)
 	if d == nil {
+		return nil
+	}
+	if d.Translates(req.API) {
+		req.Untranslatable = untranslatable(req.API, body, routing.RequireParameters)
+	}
+	if routing.Models == nil && !routing.RequireParameters {
 		return nil
 	}
 	for i, m := range routing.Models {

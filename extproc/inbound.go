@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// kind is which part of a request a message carries.
+// kind is which part of a request or its response a message carries.
 type kind uint8
 
 const (
@@ -16,7 +16,10 @@ const (
 	kindHeaders
 	kindBody
 	kindTrailers
-	kindResponse // any part of the response path
+	// The response's parts, which only a translating cluster sends.
+	kindResponseHeaders
+	kindResponseBody
+	kindResponseTrailers
 )
 
 // Field numbers of envoy.service.ext_proc.v3 and envoy.config.core.v3 messages
@@ -41,7 +44,7 @@ const (
 	headerValueRawValue protowire.Number = 3
 )
 
-// header is one request header; pseudo-headers have their colon.
+// header is one header; pseudo-headers have their colon.
 type header struct{ key, value []byte }
 
 // inbound is one ProcessingRequest, as far as Wye reads it: views into a
@@ -93,8 +96,14 @@ func (m *inbound) unmarshal(b []byte) error {
 			return m.unmarshalBody(value)
 		case inRequestTrailers:
 			m.part(kindTrailers)
-		case inResponseHeaders, inResponseBody, inResponseTrailers:
-			m.part(kindResponse)
+		case inResponseHeaders:
+			m.part(kindResponseHeaders)
+			return m.unmarshalHeaders(value)
+		case inResponseBody:
+			m.part(kindResponseBody)
+			return m.unmarshalBody(value)
+		case inResponseTrailers:
+			m.part(kindResponseTrailers)
 		case inProtocolConfig:
 			m.hasConfig = true
 			return eachField(value, func(num protowire.Number, typ protowire.Type, _ []byte, n uint64) error {

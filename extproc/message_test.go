@@ -43,21 +43,30 @@ func reference(m *extprocv3.ProcessingRequest) reading {
 	switch part := m.GetRequest().(type) {
 	case *extprocv3.ProcessingRequest_RequestHeaders:
 		r.Kind, r.End = kindHeaders, part.RequestHeaders.GetEndOfStream()
-		for _, h := range part.RequestHeaders.GetHeaders().GetHeaders() {
-			value := h.GetValue()
-			if len(h.GetRawValue()) > 0 {
-				value = string(h.GetRawValue())
-			}
-			r.Headers = append(r.Headers, [2]string{h.GetKey(), value})
-		}
+		r.takeHeaders(part.RequestHeaders)
 	case *extprocv3.ProcessingRequest_RequestBody:
 		r.Kind, r.End, r.Body = kindBody, part.RequestBody.GetEndOfStream(), string(part.RequestBody.GetBody())
 	case *extprocv3.ProcessingRequest_RequestTrailers:
 		r.Kind = kindTrailers
-	case *extprocv3.ProcessingRequest_ResponseHeaders, *extprocv3.ProcessingRequest_ResponseBody, *extprocv3.ProcessingRequest_ResponseTrailers:
-		r.Kind = kindResponse
+	case *extprocv3.ProcessingRequest_ResponseHeaders:
+		r.Kind, r.End = kindResponseHeaders, part.ResponseHeaders.GetEndOfStream()
+		r.takeHeaders(part.ResponseHeaders)
+	case *extprocv3.ProcessingRequest_ResponseBody:
+		r.Kind, r.End, r.Body = kindResponseBody, part.ResponseBody.GetEndOfStream(), string(part.ResponseBody.GetBody())
+	case *extprocv3.ProcessingRequest_ResponseTrailers:
+		r.Kind = kindResponseTrailers
 	}
 	return r
+}
+
+func (r *reading) takeHeaders(h *extprocv3.HttpHeaders) {
+	for _, h := range h.GetHeaders().GetHeaders() {
+		value := h.GetValue()
+		if len(h.GetRawValue()) > 0 {
+			value = string(h.GetRawValue())
+		}
+		r.Headers = append(r.Headers, [2]string{h.GetKey(), value})
+	}
 }
 
 func samples() []*extprocv3.ProcessingRequest {
@@ -193,9 +202,9 @@ func TestOutbound(t *testing.T) {
 		got  []byte
 		want *extprocv3.ProcessingResponse
 	}{
-		"body": {append(appendBodyPrefix(nil, 3, false), "abc"...), streamedReply([]byte("abc"), false)},
-		"end":  {append(appendBodyPrefix(nil, 3, true), "abc"...), streamedReply([]byte("abc"), true)},
-		"long": {append(appendBodyPrefix(nil, len(long), true), long...), streamedReply(long, true)},
+		"body": {append(appendBodyPrefix(nil, outRequestBody, 3, false), "abc"...), streamedReply([]byte("abc"), false)},
+		"end":  {append(appendBodyPrefix(nil, outRequestBody, 3, true), "abc"...), streamedReply([]byte("abc"), true)},
+		"long": {append(appendBodyPrefix(nil, outRequestBody, len(long), true), long...), streamedReply(long, true)},
 		"immediate": {
 			appendImmediate(nil, 413, "wye_x", long, func(dst []byte) []byte {
 				return appendSetHeader(dst, "content-type", "application/json")

@@ -8,7 +8,10 @@ import (
 // envoy.type.v3 and google.protobuf messages that are written.
 const (
 	outRequestHeaders  protowire.Number = 1 // ProcessingResponse
+	outResponseHeaders protowire.Number = 2
 	outRequestBody     protowire.Number = 3
+	outResponseBody    protowire.Number = 4
+	outResponseTrailer protowire.Number = 6
 	outImmediate       protowire.Number = 7
 	outDynamicMetadata protowire.Number = 8
 	partResponse       protowire.Number = 1 // HeadersResponse, BodyResponse
@@ -96,10 +99,11 @@ func openField(dst []byte, key string) (grown []byte, at int) {
 	return appendBytes(dst, entryKey, key), at
 }
 
-// appendBodyPrefix appends a ProcessingResponse whose streamed body response
-// has a chunk of n bytes, all but the chunk: the body is the last field of
-// every message it is nested in, so that it need not be copied.
-func appendBodyPrefix(dst []byte, n int, end bool) []byte {
+// appendBodyPrefix appends a ProcessingResponse whose streamed body response,
+// for the body of the request or of the response, has a chunk of n bytes, all but
+// the chunk: the body is the last field of every message it is nested in, so that
+// it need not be copied.
+func appendBodyPrefix(dst []byte, of protowire.Number, n int, end bool) []byte {
 	streamed := 1 + protowire.SizeBytes(n)
 	if end {
 		streamed += 2
@@ -110,7 +114,7 @@ func appendBodyPrefix(dst []byte, n int, end bool) []byte {
 	for _, f := range [...]struct {
 		num  protowire.Number
 		size int
-	}{{outRequestBody, part}, {partResponse, common}, {commonBody, mutation}, {bodyStreamed, streamed}} {
+	}{{of, part}, {partResponse, common}, {commonBody, mutation}, {bodyStreamed, streamed}} {
 		dst = protowire.AppendTag(dst, f.num, protowire.BytesType)
 		dst = protowire.AppendVarint(dst, uint64(f.size))
 	}

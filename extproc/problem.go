@@ -34,6 +34,7 @@ const (
 	codeRateLimit       = "rate_limit_exceeded"
 	codeInternal        = "internal_error"
 	codeFallback        = "fallback_failed"
+	codeAnswer          = "invalid_answer"
 )
 
 func refuse(status int, code, param, format string, a ...any) *wire.Problem {
@@ -67,6 +68,10 @@ var (
 	errTrailers = &wire.Problem{
 		Status: http.StatusBadRequest, Type: wire.TypeInvalidRequest, Code: codeTrailers,
 		Message: "trailers after the request body are not supported",
+	}
+	errAnswer = &wire.Problem{
+		Status: http.StatusBadGateway, Type: typeServer, Code: codeAnswer,
+		Message: "the provider's answer could not be read",
 	}
 	errFallback = &wire.Problem{
 		Status: http.StatusBadGateway, Type: typeServer, Code: codeFallback,

@@ -135,6 +135,9 @@ func (st *stream) rewrite() *[]byte {
 	}
 	*out = wire.AppendRewrite((*out)[:0], st.bytes(), &st.scan, st.edit)
 	st.dropped = wire.AppendDropped(st.dropped[:0], &st.scan, st.edit)
+	if to, ok := backend.Translates(st.facts.api); ok {
+		st.dropped = appendUntranslated(st.dropped, to, st.bytes(), backend)
+	}
 	return out
 }
 
@@ -185,7 +188,7 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 	dst, field = openField(dst, envoy.NamespaceRoute)
 	dst, value = open(dst, entryValue)
 	dst, fields = open(dst, valueStruct)
-	dst = st.prepared.appendChain(dst, d.Chain, st.settled)
+	dst = st.prepared.appendChain(dst, d.API, d.Chain, st.settled)
 	dst = shut(shut(shut(dst, fields), value), field)
 	return shut(dst, metadata)
 }

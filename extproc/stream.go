@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"wye/envoy"
 	"wye/limits"
@@ -49,10 +50,13 @@ type progress struct {
 
 	// From the first message on.
 	begun    bool
-	fallback bool // a fallback cluster asks, not the listener
-	edit     wire.Edit
-	zone     string    // data zone of the Envoy; empty: none
-	prepared *prepared // nil: there is no policy
+	fallback bool // a backend's cluster asks, not the listener
+	// translation is how to translate for a translating cluster; nil on all other
+	// streams.
+	translation *translation
+	edit        wire.Edit
+	zone        string    // data zone of the Envoy; empty: none
+	prepared    *prepared // nil: there is no policy
 	// standing is where the deployment stands against its limits on requests and
 	// on tokens; zero for a limit that it does not have.
 	standing struct{ requests, tokens limits.Standing }
@@ -123,7 +127,8 @@ func (s *Server) expire(ss grpc.ServerStream, st *stream) {
 }
 
 // run receives messages until the request is answered. The stream ends with
-// the answer: Envoy is never asked for more.
+// the answer, unless its response is to be translated: otherwise Envoy is never
+// asked for more.
 func (st *stream) run() error {
 	for {
 		if err := st.grpc.RecvMsg(&st.in); err != nil {
@@ -195,7 +200,7 @@ func (st *stream) message() (done bool, err error) {
 			return true, st.refuse(errFallback)
 		}
 		return true, st.refuse(errTrailers)
-	case kindResponse:
+	case kindResponseHeaders, kindResponseBody, kindResponseTrailers:
 		return true, st.outOfOrder("a part of the response, which the filter must not send (response_header_mode: SKIP)")
 	}
 	return true, st.answer()
@@ -241,6 +246,9 @@ func (st *stream) takeHeaders() *wire.Problem {
 		// The body was rewritten before, which may have made it longer.
 		st.limit += fallbackSlack
 		st.facts.api = upstreamAPI(st.in.headers)
+		if st.translation = translationOf(st.grpc.Context()); st.translation != nil {
+			st.facts.api = st.translation.client
+		}
 		st.shape.Store(uint32(ShapeOf(st.facts.api)))
 		if st.facts.api != router.APIChat {
 			st.edit.MaxTokensField = "" // other APIs have one name
@@ -325,6 +333,9 @@ func (st *stream) bytes() []byte {
 
 // answer decides about the complete request and sends the reply.
 func (st *stream) answer() error {
+	if st.translation != nil {
+		return st.answerTranslated()
+	}
 	if st.fallback {
 		return st.answerFallback()
 	}
@@ -364,18 +375,27 @@ func (st *stream) send(head, body *[]byte) error {
 	if !st.guard.answer() {
 		return errExpired
 	}
+	return st.sendBody(head, body, outRequestBody, true, nil)
+}
+
+// sendBody sends a headers response or nothing, which is in head, and the body,
+// or a part of it, in chunks. of says whose body it is; with the last chunk goes
+// what more has, fields of its message. It takes ownership of both buffers.
+func (st *stream) sendBody(head, body *[]byte, of protowire.Number, end bool, more []byte) error {
 	n := len(*body)
 	cut := len(*head)
-	*head = appendBodyPrefix(*head, min(n, maxChunk), false)
+	*head = appendBodyPrefix(*head, of, min(n, maxChunk), false)
 	last := len(*head)
 	rest := (n-1)%maxChunk + 1
-	*head = appendBodyPrefix(*head, rest, true)
+	*head = appendBodyPrefix(append(*head, more...), of, rest, end)
 
 	h, b := mem.NewBuffer(head, &st.server.buffers), mem.NewBuffer(body, &st.server.buffers)
 	defer h.Free()
 	defer b.Free()
-	if err := st.sendParts(h.Slice(0, cut)); err != nil {
-		return err
+	if cut > 0 {
+		if err := st.sendParts(h.Slice(0, cut)); err != nil {
+			return err
+		}
 	}
 	at := 0
 	for ; n-at > maxChunk; at += maxChunk {

@@ -79,6 +79,9 @@ type builder struct {
 	// credentialHeaders are the request headers that may carry a key, client's
 	// or ours, lower case and sorted; none when Wye has no key to keep apart.
 	credentialHeaders []string
+	// besideTranslating are the backends whose attempts may follow one that
+	// translates, by name.
+	besideTranslating map[string]bool
 	bundles           map[string]string // names of CA secrets by file
 	missingKeys       []missingKey
 }
@@ -127,7 +130,11 @@ func readOnce[K comparable, V any](read func(K) (V, error)) func(K) (V, error) {
 
 // build renders what the view shows of the policy; s is the view's part of it.
 func build(s *router.Snapshot, o Options, v view) (*Resources, error) {
-	b := &builder{snapshot: s, options: o, view: v, credentialHeaders: credentialHeaders(s), bundles: make(map[string]string)}
+	b := &builder{
+		snapshot: s, options: o, view: v,
+		credentialHeaders: credentialHeaders(s), besideTranslating: besideTranslating(s),
+		bundles: make(map[string]string),
+	}
 	var errs []error
 	listen, err := envoy.ParseAddress(o.Listen)
 	if err == nil && listen.Path == "" && !listen.IP.IsValid() {

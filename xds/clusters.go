@@ -23,7 +23,7 @@ import (
 	"wye/router"
 )
 
-// addBackend adds the two clusters of a backend, and the endpoints and the
+// addBackend adds the clusters of a backend, and the endpoints and the
 // secret that they refer to.
 func (b *builder) addBackend(r *Resources, backend *router.Backend) error {
 	address, err := envoy.ParseAddress(backend.Address)
@@ -35,9 +35,9 @@ func (b *builder) addBackend(r *Resources, backend *router.Backend) error {
 		return err
 	}
 	var errs []error
-	for _, fallback := range []bool{false, true} {
-		name := envoy.ClusterName(backend.Name, backend.Hash, fallback)
-		filters, err := b.upstreamFilters(backend, fallback)
+	for _, use := range usesOf(backend) {
+		name := use.cluster(backend)
+		filters, err := b.upstreamFilters(backend, use)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (b *builder) addBackend(r *Resources, backend *router.Backend) error {
 		options.HttpFilters = filters
 		c := &clusterv3.Cluster{
 			Name:            name,
-			AltStatName:     statName(backend, fallback),
+			AltStatName:     statName(backend, use),
 			ConnectTimeout:  durationpb.New(b.options.ConnectTimeout),
 			TransportSocket: tls,
 			Metadata:        b.clusterMetadata(backend),
@@ -83,11 +83,8 @@ const httpProtocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOpti
 
 // statName keeps a backend's statistics under one name while its hash changes.
 // Envoy's statistics take dots as separators.
-func statName(backend *router.Backend, fallback bool) string {
-	name := "wye_first_"
-	if fallback {
-		name = "wye_fallback_"
-	}
+func statName(backend *router.Backend, u use) string {
+	name := [...]string{first: "wye_first_", fallback: "wye_fallback_", translating: "wye_translating_"}[u]
 	return name + strings.NewReplacer(".", "_", ":", "_", "/", "_").Replace(backend.Name)
 }
 

@@ -21,18 +21,16 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"wye/envoy"
-	"wye/router"
 )
 
 // noteFilter notes the status of an attempt that did not succeed, and when the
 // provider wants to be asked again, for exhaustedCluster to tell. Envoy itself
 // forgets a failed attempt. What answers 200, as nearly everything does, is
 // matched natively and runs no Lua: a script on every response costs a tenth of
-// what plain Envoy does. A fallback's attempt is noted before it has an answer,
-// too, since its group is not named by its model.
-func noteFilter(backend *router.Backend, model string, fallback bool) *hcmv3.HttpFilter {
-	note := `handle:streamInfo():dynamicMetadata():set("` + envoy.NamespaceAttempts + `", "` +
-		envoy.ClusterName(backend.Name, backend.Hash, fallback) + `", `
+// what plain Envoy does. begun: the attempt is noted before it has an answer, too,
+// which one has to be whose group is not named by its model: a fallback's.
+func noteFilter(cluster, model string, begun bool) *hcmv3.HttpFilter {
+	note := `handle:streamInfo():dynamicMetadata():set("` + envoy.NamespaceAttempts + `", "` + cluster + `", `
 	code := `function envoy_on_response(handle)
   local headers = handle:headers()
   local status = headers:get(":status")
@@ -40,7 +38,7 @@ func noteFilter(backend *router.Backend, model string, fallback bool) *hcmv3.Htt
   ` + note + luaString(model+" ") + ` .. status .. " " .. wait)
 end
 `
-	if fallback {
+	if begun {
 		code += `function envoy_on_request(handle)
   ` + note + luaString(model) + `)
 end
@@ -139,8 +137,9 @@ function envoy_on_request(handle)
   end
   local headers = {[":status"] = "503", ["content-type"] = "application/json"}
   if wait then headers["retry-after"] = string.format("%d", math.max(1, math.min(wait, ` + strconv.Itoa(maxRetryAfter) + `))) end
-  local path = string.match(handle:headers():get(":path") or "", "^[^?]*")
-  if string.find(path, "` + envoy.PathMessages + `", 1, true) then
+  -- The attempts have changed the request's own path.
+  local path = handle:metadata():get("` + envoy.KeyPath + `") or ""
+  if string.find(path, "` + envoy.PathMessages + `", 1, true) == 1 then
     handle:respond(headers, ` + form(exhausted.messagesBody()) + `)
   else
     handle:respond(headers, ` + form(exhausted.body()) + `)

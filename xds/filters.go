@@ -109,20 +109,28 @@ func (b *builder) routingFilter() *hcmv3.HttpFilter {
 // upstreamFilters are the filters of a backend's cluster; they run per attempt.
 // Attempts of one request share its headers, so each sets whatever an earlier
 // attempt at another backend may have changed: the path and the credentials.
-func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hcmv3.HttpFilter, error) {
+func (b *builder) upstreamFilters(backend *router.Backend, u use) ([]*hcmv3.HttpFilter, error) {
 	var filters []*hcmv3.HttpFilter
 	if zoned(b.snapshot) {
 		filters = append(filters, zoneLock(backend.Zone))
 	}
-	filters = append(filters, noteFilter(backend, b.snapshot.Models[backend.Model].Version(), fallback))
-	path, err := b.pathFilter(backend)
+	filters = append(filters, noteFilter(u.cluster(backend), b.snapshot.Models[backend.Model].Version(), u != first))
+	path, err := b.pathFilter(backend, u)
 	if err != nil {
 		return nil, err
 	}
 	if path != nil {
 		filters = append(filters, path)
 	}
-	if fallback {
+	switch u {
+	case first:
+	case translating:
+		translate, err := b.translateFilters(backend)
+		if err != nil {
+			return nil, err
+		}
+		filters = append(filters, translate...)
+	case fallback:
 		metadata, err := b.rewriteMetadata(backend)
 		if err != nil {
 			return nil, err
@@ -153,10 +161,12 @@ func (b *builder) upstreamFilters(backend *router.Backend, fallback bool) ([]*hc
 }
 
 // pathFilter puts the backend's prefix before the path, nil when no backend has
-// one. It is Lua, because header_mutation refuses to touch :path, and a route
-// rewrites the path once and not per attempt. The query string stays.
-func (b *builder) pathFilter(backend *router.Backend) (*hcmv3.HttpFilter, error) {
-	if !slices.ContainsFunc(b.snapshot.Backends, func(o router.Backend) bool { return o.PathPrefix != "" }) {
+// one and no attempt before or here changes the path. It is Lua, because
+// header_mutation refuses to touch :path, and a route rewrites the path once and
+// not per attempt. The query string stays.
+func (b *builder) pathFilter(backend *router.Backend, u use) (*hcmv3.HttpFilter, error) {
+	if u != translating && !b.besideTranslating[backend.Name] &&
+		!slices.ContainsFunc(b.snapshot.Backends, func(o router.Backend) bool { return o.PathPrefix != "" }) {
 		return nil, nil
 	}
 	if !pathPrefix.MatchString(backend.PathPrefix) {
@@ -167,10 +177,15 @@ func (b *builder) pathFilter(backend *router.Backend) (*hcmv3.HttpFilter, error)
 		version = `  path = string.gsub(path, "^` + envoy.Version + `", "", 1)
 `
 	}
+	path := `handle:metadata():get("` + envoy.KeyPath + `") or "` + PathChatCompletions + `"`
+	if u == translating {
+		_, asked, _ := translation(backend)
+		path = luaString(envoy.Paths[asked.String()])
+	}
 	code := `function envoy_on_request(handle)
   local headers = handle:headers()
   local query = string.match(headers:get(":path"), "%?.*$") or ""
-  local path = handle:metadata():get("` + envoy.KeyPath + `") or "` + PathChatCompletions + `"
+  local path = ` + path + `
 ` + version + `  headers:replace(":path", "` + strings.TrimSuffix(backend.PathPrefix, "/") + `" .. path .. query)
 end
 `

@@ -35,8 +35,8 @@ func certificate(content string) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte(content)})
 }
 
-// goldenPolicies are a minimal policy, one that uses everything, and one of two
-// zones.
+// goldenPolicies are a minimal policy, one that uses everything, one that
+// translates, and one of two zones.
 func goldenPolicies() map[string]struct {
 	config  router.Config
 	options xds.Options
@@ -93,6 +93,24 @@ func goldenPolicies() map[string]struct {
 				},
 				ReadFile: func(name string) ([]byte, error) { return certificate("of " + name), nil },
 			},
+		},
+		"translated": {
+			config: router.Config{
+				Models: []router.Model{{Name: "gpt", MaxOutput: 1000}, {Name: "claude", MaxOutput: 64000, ContextWindow: 200000}, {Name: "alone"}},
+				Backends: []router.Backend{
+					{Name: "gpt", Model: 0, SendAs: "gpt", Address: "127.0.0.1:8001"},
+					{
+						Name: "claude", Model: 1, SendAs: "claude@100%", Address: "127.0.0.1:8002", Protocol: router.ProtocolAnthropic,
+						APIs: router.APIs(0).With(router.APIMessages), Translate: true, Thinking: []router.Thinking{{Effort: "low", Tokens: 1024}, {Effort: "none"}},
+					},
+					{Name: "alone", Model: 2, SendAs: "alone", Address: "127.0.0.1:8003"},
+				},
+				Deployments: []router.Deployment{
+					{Name: "both", Subset: []router.ModelIndex{0, 1}, MaxAttempts: 2},
+					{Name: "alone", Subset: []router.ModelIndex{2}, MaxAttempts: 2},
+				},
+			},
+			options: xds.Options{Listen: "127.0.0.1:10000", ExtProc: "unix:/run/wye/wye.sock"},
 		},
 		"zones": {
 			config: router.Config{

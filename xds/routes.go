@@ -163,7 +163,11 @@ func (b *builder) defaultGroups(d *router.Deployment, api router.API) []*priorit
 	for i := range d.Subset {
 		for _, index := range d.Serving(api, i) {
 			backend := &b.snapshot.Backends[index]
-			groups = append(groups, group(envoy.ClusterName(backend.Name, backend.Hash, true)))
+			u := fallback
+			if _, ok := backend.Translates(api); ok {
+				u = translating
+			}
+			groups = append(groups, group(u.cluster(backend)))
 		}
 	}
 	if len(groups) == 0 {

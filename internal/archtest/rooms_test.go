@@ -34,6 +34,10 @@ var rooms = []archtest.Room{
 		Reason: "the shape of requests does not depend on policies or on Envoy",
 	},
 	{
+		Path: "translate", External: []string{"github.com/tidwall/gjson"},
+		Reason: "what one API's words mean in another's depends on nothing else",
+	},
+	{
 		Path:   "envoy",
 		Reason: "the contract with Envoy is names and a process; gRPC and protobuf stay in extproc and xds",
 	},
@@ -60,7 +64,7 @@ var rooms = []archtest.Room{
 		Reason: "a memory of numbers; what they stand for is its callers' business",
 	},
 	{
-		Path: "extproc", Own: []string{"router", "wire", "envoy", "affinity", "limits"},
+		Path: "extproc", Own: []string{"router", "wire", "translate", "envoy", "affinity", "limits"},
 		External: append([]string{"github.com/rs/zerolog", "github.com/klauspost/compress", "github.com/andybalholm/brotli"}, grpc...),
 		OwnTests: []string{"policies", "predict", "internal/..."},
 		Reason:   "the data half serves whatever snapshot it is handed; it meets the control half only in router and envoy",
