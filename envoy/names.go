@@ -131,6 +131,10 @@ const (
 	MetadataThinking = "wye-thinking"
 )
 
+// MetadataFirstToken is initial gRPC metadata of the ext_proc stream that a cluster
+// opens per response: how long its first token may take, in milliseconds.
+const MetadataFirstToken = "wye-first-token"
+
 // MetadataZone is initial gRPC metadata of the ext_proc streams of an Envoy that
 // stands in a data zone: the zone. It tells the ext_proc server which backends
 // that Envoy has, and protects nothing: what keeps requests in a zone is that
@@ -167,10 +171,12 @@ const (
 	ExtProcCluster = "wye_extproc" // over CDS
 	// ExhaustedCluster is the last of every chain. It answers that all before it
 	// failed.
-	ExhaustedCluster  = "wye_exhausted"
-	ClusterPrefix     = "wye/"
-	NodeCluster       = "wye"
-	ExtProcFilter     = "envoy.filters.http.ext_proc"
+	ExhaustedCluster = "wye_exhausted"
+	ClusterPrefix    = "wye/"
+	NodeCluster      = "wye"
+	ExtProcFilter    = "envoy.filters.http.ext_proc"
+	// FirstTokenFilter is the ext_proc filter that watches how a response begins.
+	FirstTokenFilter  = "wye.first_token"
 	StatPrefix        = "wye"
 	fallbackComponent = "fallback/"
 	firstComponent    = "first/"

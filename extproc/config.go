@@ -78,6 +78,9 @@ type Observer struct {
 	Problem func(*Event, *wire.Problem)
 	// Fallback: the body of a retry was rewritten for another model.
 	Fallback func()
+	// Opening: an answer of status 200 was taken for a failure before its first
+	// token, and the request goes on to the next backend.
+	Opening func(OpeningFault)
 	// Protocol: a stream was ended because Envoy's messages made no sense.
 	Protocol func(error)
 	// Panic: a panic was contained to its stream.

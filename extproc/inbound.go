@@ -16,7 +16,7 @@ const (
 	kindHeaders
 	kindBody
 	kindTrailers
-	// The response's parts, which only a translating cluster sends.
+	// The response's parts, which only a translating cluster sends, and one whose responses are watched.
 	kindResponseHeaders
 	kindResponseBody
 	kindResponseTrailers

@@ -41,6 +41,7 @@ type stream struct {
 	scan      wire.Facts
 	request   router.Request
 	decision  router.Decision
+	opening   wire.Opening // of a response that is watched
 }
 
 // progress is how far a stream has come.
@@ -61,6 +62,7 @@ type progress struct {
 	// on tokens; zero for a limit that it does not have.
 	standing struct{ requests, tokens limits.Standing }
 	settled  bool // Envoy's route has the groups of prepared
+	watching bool // a response, from which the request's answers do not come
 
 	body     *[]byte // from server.buffers; nil: nothing arrived
 	limit    int     // of body, in bytes
@@ -93,10 +95,13 @@ func (st *stream) end() {
 // abandon answers for a stream that panicked.
 func (st *stream) abandon() error {
 	st.server.inflight.give(st.reserved)
+	defer st.guard.release()
+	if st.watching {
+		return errWatch // Envoy lets the response pass.
+	}
 	if !st.guard.answer() {
 		return errExpired
 	}
-	defer st.guard.release()
 	return st.server.sendImmediate(st.grpc, errInternal, st, true)
 }
 
@@ -108,6 +113,8 @@ var (
 	errBodyMode = status.Error(codes.FailedPrecondition,
 		"the ext_proc filter must have request_body_mode FULL_DUPLEX_STREAMED and request_header_mode and request_trailer_mode SEND")
 )
+
+const unaskedResponse = "a part of the response, which the filter must not send (response_header_mode: SKIP)"
 
 const fullDuplexStreamed = uint64(extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED)
 
@@ -200,8 +207,13 @@ func (st *stream) message() (done bool, err error) {
 			return true, st.refuse(errFallback)
 		}
 		return true, st.refuse(errTrailers)
-	case kindResponseHeaders, kindResponseBody, kindResponseTrailers:
-		return true, st.outOfOrder("a part of the response, which the filter must not send (response_header_mode: SKIP)")
+	case kindResponseHeaders:
+		if timeout, ok := firstTokenTimeout(st.grpc.Context()); ok && !st.begun {
+			return true, st.watch(timeout)
+		}
+		return true, st.outOfOrder(unaskedResponse)
+	case kindResponseBody, kindResponseTrailers:
+		return true, st.outOfOrder(unaskedResponse)
 	}
 	return true, st.answer()
 }

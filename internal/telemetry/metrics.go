@@ -36,6 +36,7 @@ type Metrics struct {
 	duration     prometheus.Histogram
 	body         prometheus.Histogram
 	fallbacks    prometheus.Counter
+	openings     *prometheus.CounterVec
 	protocol     prometheus.Counter
 	panics       prometheus.Counter
 }
@@ -67,6 +68,10 @@ func New(version string, src Sources) *Metrics {
 		fallbacks: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "wye_fallback_rewrites_total", Help: "Bodies rewritten for a retry on another model.",
 		}),
+		openings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wye_first_token_failures_total",
+			Help: "Answers of status 200 that failed before their first token and were given up for the next backend, by reason.",
+		}, []string{"reason"}),
 		protocol: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "wye_extproc_protocol_errors_total", Help: "Streams ended because the ext_proc messages made no sense.",
 		}),
@@ -75,7 +80,7 @@ func New(version string, src Sources) *Metrics {
 		}),
 	}
 	m.Registry.MustRegister(
-		m.decisions, m.eliminations, m.sessions, m.problems, m.duration, m.body, m.fallbacks, m.protocol, m.panics,
+		m.decisions, m.eliminations, m.sessions, m.problems, m.duration, m.body, m.fallbacks, m.openings, m.protocol, m.panics,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		sources{version: version, src: src},
 	)
@@ -88,6 +93,7 @@ func (m *Metrics) Observer() extproc.Observer {
 		Decision: m.decision,
 		Problem:  m.problem,
 		Fallback: m.fallbacks.Inc,
+		Opening:  func(f extproc.OpeningFault) { m.openings.WithLabelValues(f.String()).Inc() },
 		Protocol: func(error) { m.protocol.Inc() },
 		Panic:    m.panics.Inc,
 	}

@@ -61,6 +61,7 @@ func TestMetrics(t *testing.T) {
 	o.Problem(route(t, router.Request{Deployment: []byte("nope")}), &wire.Problem{Status: 404, Type: "invalid_request_error"})
 	o.Problem(&extproc.Event{}, &wire.Problem{Status: 503, Type: "server_error"})
 	o.Fallback()
+	o.Opening(extproc.OpeningSilent)
 	o.Protocol(nil)
 	o.Panic()
 	want := `
@@ -81,6 +82,9 @@ wye_extproc_protocol_errors_total 1
 # HELP wye_fallback_rewrites_total Bodies rewritten for a retry on another model.
 # TYPE wye_fallback_rewrites_total counter
 wye_fallback_rewrites_total 1
+# HELP wye_first_token_failures_total Answers of status 200 that failed before their first token and were given up for the next backend, by reason.
+# TYPE wye_first_token_failures_total counter
+wye_first_token_failures_total{reason="silence"} 1
 # HELP wye_panics_total Panics contained to one request; each is a bug.
 # TYPE wye_panics_total counter
 wye_panics_total 1
@@ -108,7 +112,7 @@ wye_xds_streams 4
 `
 	names := []string{
 		"wye_build_info", "wye_decisions_total", "wye_eliminations_total", "wye_extproc_protocol_errors_total",
-		"wye_fallback_rewrites_total", "wye_panics_total", "wye_policy_info", "wye_policy_reloads_total",
+		"wye_fallback_rewrites_total", "wye_first_token_failures_total", "wye_panics_total", "wye_policy_info", "wye_policy_reloads_total",
 		"wye_refusals_total", "wye_xds_acks_total", "wye_xds_nacks_total", "wye_xds_streams",
 	}
 	if err := testutil.GatherAndCompare(m.Registry, strings.NewReader(want), names...); err != nil {

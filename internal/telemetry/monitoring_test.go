@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"wye/extproc"
 	"wye/router"
 	"wye/usage"
 	"wye/wire"
@@ -24,6 +25,7 @@ func known(t *testing.T) map[string]bool {
 	o.Decision(route(t, router.Request{Deployment: []byte("chat"), Needs: router.CapVision}))
 	o.Problem(route(t, router.Request{Deployment: []byte("chat")}), &wire.Problem{Status: 400, Code: "x"})
 	o.Fallback()
+	o.Opening(extproc.OpeningError)
 	u.Add(served(nil))
 	u.Add(served(func(r *usage.Record) { r.Usage, r.Unknown = nil, usage.Unreported }))
 	families, err := m.Registry.Gather()
