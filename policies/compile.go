@@ -123,6 +123,7 @@ func compileBackend(b *policyv1.Backend, model router.ModelIndex) router.Backend
 		Zone:       b.GetZone(),
 		Weight:     b.GetWeight(),
 		PathPrefix: b.GetPathPrefix(),
+		FirstToken: b.GetFirstToken().GetTimeout().AsDuration(),
 	}
 	apis := b.GetApis()
 	if b.GetProtocol() == policyv1.Protocol_anthropic {

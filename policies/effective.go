@@ -20,6 +20,10 @@ const (
 	defaultPerTryTimeout = 60 * time.Second
 )
 
+// defaultFirstToken is how long a response's first token may take. Reasoning
+// models are silent while they think.
+const defaultFirstToken = 30 * time.Second
+
 // The bands of a deployment that states none.
 const (
 	defaultBalancedBand = 0.015
@@ -145,6 +149,9 @@ func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 	}
 	if e.GetPathPrefix() == "" {
 		e.PathPrefix = defaultPrefixes[e.GetProtocol()]
+	}
+	if f := e.FirstToken; f != nil && f.Timeout == nil {
+		f.Timeout = durationpb.New(defaultFirstToken)
 	}
 	slices.Sort(e.Apis)
 	if e.GetTranslate() == translates(e) {

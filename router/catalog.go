@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"time"
 )
 
 // ModelIndex is a model's position in Snapshot.Models, and has a meaning only
@@ -97,6 +98,9 @@ type Backend struct {
 	// PathPrefix is put before the client's path, e.g. /openai.
 	PathPrefix string
 	Credential *Credential // nil: the client's own Authorization passes
+	// FirstToken is how long a response may take from its headers to its first
+	// token before the next backend is asked; zero: responses are not watched.
+	FirstToken time.Duration
 	// Hash names the content: it changes whenever anything changes that a
 	// request sent here relies on, the model's parameters included. Computed
 	// by NewSnapshot.
@@ -117,6 +121,9 @@ func (b *Backend) contentHash(m *Model) string {
 	fmt.Fprintf(h, "%q %q %q", b.Address, m.Parameters.Drop, m.Parameters.MaxTokensField)
 	if e := m.Parameters.ReasoningEffort; len(e) > 0 {
 		fmt.Fprintf(h, " effort %q", e)
+	}
+	if b.FirstToken != 0 {
+		fmt.Fprintf(h, " first token %d", b.FirstToken)
 	}
 	if b.TLS != nil {
 		fmt.Fprintf(h, " tls %q %q", b.TLS.ServerName, b.TLS.CAFile)

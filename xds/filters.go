@@ -157,6 +157,9 @@ func (b *builder) upstreamFilters(backend *router.Backend, u use) ([]*hcmv3.Http
 			},
 		}))
 	}
+	if backend.FirstToken > 0 {
+		filters = append(filters, firstTokenFilter(backend.FirstToken))
+	}
 	return append(filters, httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{})), nil
 }
 

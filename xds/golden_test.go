@@ -75,7 +75,8 @@ func goldenPolicies() map[string]struct {
 					},
 					{
 						Name: "reasoner-cloud", Model: 1, SendAs: "reasoner@100%", Address: "10.0.0.7:443", Zone: "us", PathPrefix: "/openai/",
-						TLS: &router.TLS{}, Credential: &router.Credential{File: "/run/secrets/reasoner", Header: "api-key"},
+						FirstToken: 1500 * time.Millisecond,
+						TLS:        &router.TLS{}, Credential: &router.Credential{File: "/run/secrets/reasoner", Header: "api-key"},
 					},
 				},
 				Deployments: []router.Deployment{{

@@ -224,7 +224,8 @@ func (b *builder) ownsCredentials(d *router.Deployment) bool {
 // removedHeaders are the request headers that do not reach a provider. A
 // compressed answer could not be read as it passes.
 func (b *builder) removedHeaders() []string {
-	if b.snapshot.Usage.Off {
+	watched := slices.ContainsFunc(b.snapshot.Backends, func(o router.Backend) bool { return o.FirstToken > 0 })
+	if b.snapshot.Usage.Off && !watched {
 		return privateHeaders()
 	}
 	return append(privateHeaders(), "accept-encoding")

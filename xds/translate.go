@@ -75,7 +75,7 @@ func besideTranslating(s *router.Snapshot) map[string]bool {
 const anthropicVersion = "2023-06-01"
 
 // translateFilters have Wye translate a request and its response. It is the one
-// place where responses pass through Wye: docs/adr/0020-translation.md.
+// place where whole responses pass through Wye: docs/adr/0020-translation.md.
 func (b *builder) translateFilters(backend *router.Backend) ([]*hcmv3.HttpFilter, error) {
 	metadata, err := b.rewriteMetadata(backend)
 	if err != nil {

@@ -339,7 +339,7 @@ func (x Affinity_Strategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Affinity_Strategy.Descriptor instead.
 func (Affinity_Strategy) EnumDescriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16, 0}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Policy is one document: the models that exist, where they are served and the
@@ -955,6 +955,10 @@ type Backend struct {
 	SendAs *string `protobuf:"bytes,9,opt,name=send_as,json=sendAs,proto3,oneof" json:"send_as,omitempty"`
 	// Put before the client's path, e.g. /openai.
 	PathPrefix string `protobuf:"bytes,10,opt,name=path_prefix,json=pathPrefix,proto3" json:"path_prefix,omitempty"`
+	// Watch how this place's answers begin: one of status 200 that fails before its
+	// first token, or that stays silent, is given up for the next backend of the
+	// chain. Default: not watched, and nothing of an answer passes through Wye.
+	FirstToken *FirstToken `protobuf:"bytes,11,opt,name=first_token,json=firstToken,proto3" json:"first_token,omitempty"`
 	// APIs in which this place can be asked. Default: those of its protocol.
 	Apis []Api `protobuf:"varint,15,rep,packed,name=apis,proto3,enum=wye.policy.v1.Api" json:"apis,omitempty"`
 	// Whether clients of chat completions are served by this place though it speaks
@@ -1070,6 +1074,13 @@ func (x *Backend) GetPathPrefix() string {
 	return ""
 }
 
+func (x *Backend) GetFirstToken() *FirstToken {
+	if x != nil {
+		return x.FirstToken
+	}
+	return nil
+}
+
 func (x *Backend) GetApis() []Api {
 	if x != nil {
 		return x.Apis
@@ -1091,6 +1102,55 @@ func (x *Backend) GetThinking() map[string]uint32 {
 	return nil
 }
 
+// FirstToken says which beginnings of an answer are failures: an error as its first
+// event or as its JSON, an end before any content, and silence.
+type FirstToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Time from the response headers to the first token; comments and events without
+	// content do not count. An answer that is no stream has until its first byte.
+	// Default 30s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,1,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FirstToken) Reset() {
+	*x = FirstToken{}
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FirstToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FirstToken) ProtoMessage() {}
+
+func (x *FirstToken) ProtoReflect() protoreflect.Message {
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FirstToken.ProtoReflect.Descriptor instead.
+func (*FirstToken) Descriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *FirstToken) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 // Tls is how to reach a backend over TLS. An empty message means TLS with the
 // system's certificate authorities and the address's host name.
 type Tls struct {
@@ -1105,7 +1165,7 @@ type Tls struct {
 
 func (x *Tls) Reset() {
 	*x = Tls{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1177,7 @@ func (x *Tls) String() string {
 func (*Tls) ProtoMessage() {}
 
 func (x *Tls) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1190,7 @@ func (x *Tls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tls.ProtoReflect.Descriptor instead.
 func (*Tls) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{8}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Tls) GetServerName() string {
@@ -1167,7 +1227,7 @@ type Credential struct {
 
 func (x *Credential) Reset() {
 	*x = Credential{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1239,7 @@ func (x *Credential) String() string {
 func (*Credential) ProtoMessage() {}
 
 func (x *Credential) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1252,7 @@ func (x *Credential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credential.ProtoReflect.Descriptor instead.
 func (*Credential) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{9}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Credential) GetSource() isCredential_Source {
@@ -1287,7 +1347,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1359,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1312,7 +1372,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{10}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Deployment) GetName() string {
@@ -1415,7 +1475,7 @@ type AgentTools struct {
 
 func (x *AgentTools) Reset() {
 	*x = AgentTools{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1487,7 @@ func (x *AgentTools) String() string {
 func (*AgentTools) ProtoMessage() {}
 
 func (x *AgentTools) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1500,7 @@ func (x *AgentTools) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentTools.ProtoReflect.Descriptor instead.
 func (*AgentTools) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AgentTools) GetTypes() []string {
@@ -1469,7 +1529,7 @@ type AllowedModes struct {
 
 func (x *AllowedModes) Reset() {
 	*x = AllowedModes{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1541,7 @@ func (x *AllowedModes) String() string {
 func (*AllowedModes) ProtoMessage() {}
 
 func (x *AllowedModes) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1554,7 @@ func (x *AllowedModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllowedModes.ProtoReflect.Descriptor instead.
 func (*AllowedModes) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{12}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AllowedModes) GetModes() []Mode {
@@ -1529,7 +1589,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1601,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1614,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{13}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Limits) GetMaxBodyBytes() uint32 {
@@ -1620,7 +1680,7 @@ type Bands struct {
 
 func (x *Bands) Reset() {
 	*x = Bands{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1632,7 +1692,7 @@ func (x *Bands) String() string {
 func (*Bands) ProtoMessage() {}
 
 func (x *Bands) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1645,7 +1705,7 @@ func (x *Bands) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bands.ProtoReflect.Descriptor instead.
 func (*Bands) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{14}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Bands) GetBalanced() float64 {
@@ -1677,7 +1737,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1749,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1762,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Usage) GetEnabled() bool {
@@ -1733,7 +1793,7 @@ type Affinity struct {
 
 func (x *Affinity) Reset() {
 	*x = Affinity{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +1805,7 @@ func (x *Affinity) String() string {
 func (*Affinity) ProtoMessage() {}
 
 func (x *Affinity) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +1818,7 @@ func (x *Affinity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Affinity.ProtoReflect.Descriptor instead.
 func (*Affinity) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Affinity) GetStrategy() Affinity_Strategy {
@@ -1787,7 +1847,7 @@ type Defaults struct {
 
 func (x *Defaults) Reset() {
 	*x = Defaults{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1859,7 @@ func (x *Defaults) String() string {
 func (*Defaults) ProtoMessage() {}
 
 func (x *Defaults) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1872,7 @@ func (x *Defaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Defaults.ProtoReflect.Descriptor instead.
 func (*Defaults) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Defaults) GetLimits() *Limits {
@@ -1928,7 +1988,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"_reasoningB\x13\n" +
 	"\x11_calibration_fileB\x0e\n" +
-	"\f_calibration\"\x94\n" +
+	"\f_calibration\"\xd0\n" +
 	"\n" +
 	"\aBackend\x12\xc1\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\xac\x01\xbaH\xa8\x01\xba\x01\xa4\x01\n" +
@@ -1948,7 +2008,9 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\vpath_prefix\x18\n" +
 	" \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n" +
 	"\x13backend.path_prefix\x128must be a path such as /openai, without a trailing slash\x1a;size(this) <= 256 && this.matches('^(/[A-Za-z0-9._~-]+)*$')R\n" +
-	"pathPrefix\x129\n" +
+	"pathPrefix\x12:\n" +
+	"\vfirst_token\x18\v \x01(\v2\x19.wye.policy.v1.FirstTokenR\n" +
+	"firstToken\x129\n" +
 	"\x04apis\x18\x0f \x03(\x0e2\x12.wye.policy.v1.ApiB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04apis\x12!\n" +
 	"\ttranslate\x18\x11 \x01(\bH\x02R\ttranslate\x88\x01\x01\x12o\n" +
 	"\bthinking\x18\x12 \x03(\v2$.wye.policy.v1.Backend.ThinkingEntryB-\xbaH*\x9a\x01'\x10\x10\"\x1br\x192\x17^[a-z][a-z0-9_-]{0,31}$*\x06*\x04\x18\xc0\x84=R\bthinking\x1a;\n" +
@@ -1959,7 +2021,10 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\b_send_asB\f\n" +
 	"\n" +
-	"_translate\"\x98\x01\n" +
+	"_translate\"U\n" +
+	"\n" +
+	"FirstToken\x12G\n" +
+	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\atimeout\"\x98\x01\n" +
 	"\x03Tls\x12n\n" +
 	"\vserver_name\x18\x01 \x01(\tBM\xbaHJ\xba\x01G\n" +
 	"\x0ftls.server_name\x12\x13must be a host name\x1a\x1fthis == '' || this.isHostname()R\n" +
@@ -2094,7 +2159,7 @@ func file_wye_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(Capability)(0),             // 0: wye.policy.v1.Capability
 	(Protocol)(0),               // 1: wye.policy.v1.Protocol
@@ -2109,59 +2174,62 @@ var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(*Parameters)(nil),          // 10: wye.policy.v1.Parameters
 	(*Ability)(nil),             // 11: wye.policy.v1.Ability
 	(*Backend)(nil),             // 12: wye.policy.v1.Backend
-	(*Tls)(nil),                 // 13: wye.policy.v1.Tls
-	(*Credential)(nil),          // 14: wye.policy.v1.Credential
-	(*Deployment)(nil),          // 15: wye.policy.v1.Deployment
-	(*AgentTools)(nil),          // 16: wye.policy.v1.AgentTools
-	(*AllowedModes)(nil),        // 17: wye.policy.v1.AllowedModes
-	(*Limits)(nil),              // 18: wye.policy.v1.Limits
-	(*Bands)(nil),               // 19: wye.policy.v1.Bands
-	(*Usage)(nil),               // 20: wye.policy.v1.Usage
-	(*Affinity)(nil),            // 21: wye.policy.v1.Affinity
-	(*Defaults)(nil),            // 22: wye.policy.v1.Defaults
-	nil,                         // 23: wye.policy.v1.Parameters.ReasoningEffortEntry
-	nil,                         // 24: wye.policy.v1.Ability.SkillsEntry
-	nil,                         // 25: wye.policy.v1.Backend.ThinkingEntry
-	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
+	(*FirstToken)(nil),          // 13: wye.policy.v1.FirstToken
+	(*Tls)(nil),                 // 14: wye.policy.v1.Tls
+	(*Credential)(nil),          // 15: wye.policy.v1.Credential
+	(*Deployment)(nil),          // 16: wye.policy.v1.Deployment
+	(*AgentTools)(nil),          // 17: wye.policy.v1.AgentTools
+	(*AllowedModes)(nil),        // 18: wye.policy.v1.AllowedModes
+	(*Limits)(nil),              // 19: wye.policy.v1.Limits
+	(*Bands)(nil),               // 20: wye.policy.v1.Bands
+	(*Usage)(nil),               // 21: wye.policy.v1.Usage
+	(*Affinity)(nil),            // 22: wye.policy.v1.Affinity
+	(*Defaults)(nil),            // 23: wye.policy.v1.Defaults
+	nil,                         // 24: wye.policy.v1.Parameters.ReasoningEffortEntry
+	nil,                         // 25: wye.policy.v1.Ability.SkillsEntry
+	nil,                         // 26: wye.policy.v1.Backend.ThinkingEntry
+	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
 }
 var file_wye_policy_v1_policy_proto_depIdxs = []int32{
 	7,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
 	12, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
-	15, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
-	22, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
-	20, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
+	16, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
+	23, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
+	21, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
 	7,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
 	8,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
 	0,  // 7: wye.policy.v1.Model.capabilities:type_name -> wye.policy.v1.Capability
 	10, // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
 	11, // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
 	9,  // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
-	23, // 11: wye.policy.v1.Parameters.reasoning_effort:type_name -> wye.policy.v1.Parameters.ReasoningEffortEntry
-	24, // 12: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
+	24, // 11: wye.policy.v1.Parameters.reasoning_effort:type_name -> wye.policy.v1.Parameters.ReasoningEffortEntry
+	25, // 12: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
 	1,  // 13: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
-	13, // 14: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
-	14, // 15: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
-	2,  // 16: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
-	25, // 17: wye.policy.v1.Backend.thinking:type_name -> wye.policy.v1.Backend.ThinkingEntry
-	3,  // 18: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
-	17, // 19: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
-	18, // 20: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
-	19, // 21: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
-	21, // 22: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
-	16, // 23: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
-	3,  // 24: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
-	26, // 25: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
-	26, // 26: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
-	4,  // 27: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
-	26, // 28: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
-	18, // 29: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
-	19, // 30: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
-	21, // 31: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	14, // 14: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
+	15, // 15: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
+	13, // 16: wye.policy.v1.Backend.first_token:type_name -> wye.policy.v1.FirstToken
+	2,  // 17: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
+	26, // 18: wye.policy.v1.Backend.thinking:type_name -> wye.policy.v1.Backend.ThinkingEntry
+	27, // 19: wye.policy.v1.FirstToken.timeout:type_name -> google.protobuf.Duration
+	3,  // 20: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
+	18, // 21: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
+	19, // 22: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
+	20, // 23: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
+	22, // 24: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
+	17, // 25: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
+	3,  // 26: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
+	27, // 27: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
+	27, // 28: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
+	4,  // 29: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
+	27, // 30: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
+	19, // 31: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
+	20, // 32: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
+	22, // 33: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_wye_policy_v1_policy_proto_init() }
@@ -2175,21 +2243,21 @@ func file_wye_policy_v1_policy_proto_init() {
 	file_wye_policy_v1_policy_proto_msgTypes[5].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[6].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[7].OneofWrappers = []any{}
-	file_wye_policy_v1_policy_proto_msgTypes[9].OneofWrappers = []any{
+	file_wye_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{
 		(*Credential_Env)(nil),
 		(*Credential_File)(nil),
 	}
-	file_wye_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{}
-	file_wye_policy_v1_policy_proto_msgTypes[13].OneofWrappers = []any{}
+	file_wye_policy_v1_policy_proto_msgTypes[11].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[14].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[15].OneofWrappers = []any{}
+	file_wye_policy_v1_policy_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wye_policy_v1_policy_proto_rawDesc), len(file_wye_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
