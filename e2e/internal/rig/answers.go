@@ -18,6 +18,12 @@ import (
 //	reset      close the connection without an answer
 //	hang       do not answer until the caller has gone
 //	cut        stream, and close the connection in the middle
+//	early-cut  promise a stream, and close the connection before the first token
+//	late-error stream, and end in an error event
+//	sse-error  promise a stream, in which the first token's place has an error
+//	sse-end    promise a stream, and end it before the first token
+//	silent     promise a stream, and say nothing of meaning until the caller has gone
+//	json-error promise an answer that is an error
 //	steps      stream what Stack.Steps says
 //	forge      answer well, with headers that claim to be Wye's
 //	own        answer what Stack.OwnAnswer says
@@ -45,6 +51,11 @@ func (s *Stack) usual(name string, well Answer) Answer {
 			_ = http.NewResponseController(w).Flush()
 			time.Sleep(100 * time.Millisecond) // so that the chunk is not lost with the connection
 			panic(http.ErrAbortHandler)
+		case "early-cut", "sse-error", "sse-end", "silent", "late-error":
+			misleadingStream(w, r, how)
+		case "json-error":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"error":{"message":"told to fail","type":"server_error","code":"e2e_fault"}}`)
 		case "steps":
 			s.stepper(r.Header.Get(IDHeader)).stream(w, r)
 		case "own":
@@ -82,6 +93,30 @@ func fail(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, `{"error":{"message":"told to fail","type":"e2e","param":null,"code":"e2e_fault"}}`)
+}
+
+// misleadingStream is a stream of status 200 that comes to nothing.
+func misleadingStream(w http.ResponseWriter, r *Received, how string) {
+	startStream(w)
+	say := func(text string) {
+		_, _ = io.WriteString(w, text)
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(10 * time.Millisecond) // so that it travels on its own
+	}
+	say(": one moment\n\n")
+	say(`data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}` + "\n\n")
+	switch how {
+	case "early-cut":
+		panic(http.ErrAbortHandler)
+	case "silent":
+		<-r.Gone()
+	case "late-error":
+		say(`data: {"choices":[{"index":0,"delta":{"content":"before the error"}}]}` + "\n\n")
+		fallthrough
+	case "sse-error":
+		say(`data: {"error":{"message":"told to fail",`)
+		say(`"type":"server_error","code":"e2e_fault"}}` + "\n\ndata: [DONE]\n\n")
+	}
 }
 
 func startStream(w http.ResponseWriter) {

@@ -20,6 +20,7 @@ type Backend struct {
 	Name, Model, Address, Zone        string
 	SendAs, PathPrefix, CredentialEnv string // optional
 	Protocol, APIs                    string // optional; APIs as in YAML
+	FirstToken                        string // optional: a duration
 }
 
 // Policy is the test policy with what the tests vary. The zero value of every

@@ -20,6 +20,7 @@ type Options struct {
 	StateOfTheWorld bool     // the older xDS variant
 	Args            []string // further arguments of wye serve
 	Zone            string   // data zone of the Envoy
+	FirstToken      string   // first_token.timeout of every backend; empty: responses are not watched
 	// Between, unless nil, is called before Envoy starts with the socket at which
 	// Envoy will look for Wye's ext_proc server, and the one at which that is.
 	Between func(socket, wye string)
@@ -62,6 +63,7 @@ func Start(t testing.TB, o Options) *Stack {
 		} else {
 			b.Address = s.AddProvider(t, b.Name).Addr
 		}
+		b.FirstToken = o.FirstToken
 		s.Policy.Backends = append(s.Policy.Backends, b)
 	}
 	s.Policy.Unaccounted = o.Unaccounted
