@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ func TestFailureMatrix(t *testing.T) {
 			})
 		}
 		t.Run("late error", func(t *testing.T) { t.Parallel(); testLateError(t, s, e) })
+		t.Run("translated", func(t *testing.T) { t.Parallel(); testTranslatedFirstToken(t, s) })
 		t.Run("unbuffered", func(t *testing.T) { t.Parallel(); testStreamUnbuffered(t, s) })
 		t.Run("cut", func(t *testing.T) { t.Parallel(); testStreamCut(t, s) })
 		t.Run("large body", func(t *testing.T) { t.Parallel(); testFailoverLargeBody(t, s) })
@@ -128,6 +130,27 @@ func testLateError(t *testing.T, s *rig.Stack, e rig.Explanation) {
 	}
 	if seen := s.Seen(id); len(seen) != 1 {
 		t.Errorf("backends %q were called, want one", seen)
+	}
+}
+
+// A backend that is asked in another API than the client's is watched in its own.
+func testTranslatedFirstToken(t *testing.T, s *rig.Stack) {
+	for name, events := range map[string]string{
+		"an error": "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"told to fail\"}}\n\n",
+		"an end":   "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := rig.ID()
+			s.OwnAnswer(id, func(w http.ResponseWriter, _ *rig.Received) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"x\",\"usage\":{}}}\n\n"+events)
+			})
+			got := s.Post(t, chatOf("messages", `,"stream":true`), rig.IDHeader, id, rig.FailHeader, "claudette-us=own")
+			if seen := s.Seen(id); got.Status != http.StatusOK || !slices.Equal(seen, []string{"claudette-us", "claude-us"}) ||
+				got.Header.Get("x-wye-attempts") != "2" || !strings.HasSuffix(string(got.Body), "data: [DONE]\n\n") || strings.Contains(string(got.Body), "msg_1") {
+				t.Errorf("status %d after %s attempts, %q were called: %s", got.Status, got.Header.Get("x-wye-attempts"), seen, got.Body)
+			}
+		})
 	}
 }
 

@@ -25,13 +25,13 @@ func response(end bool, pairs ...string) *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseHeaders{ResponseHeaders: h}}
 }
 
-func answerBody(chunk string, end bool) *extprocv3.ProcessingRequest {
+func watchedBody(chunk string, end bool) *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseBody{
 		ResponseBody: &extprocv3.HttpBody{Body: []byte(chunk), EndOfStream: end},
 	}}
 }
 
-func answerTrailers() *extprocv3.ProcessingRequest {
+func watchedTrailers() *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseTrailers{
 		ResponseTrailers: &extprocv3.HttpTrailers{Trailers: &corev3.HeaderMap{}},
 	}}
@@ -67,25 +67,25 @@ func TestFirstToken(t *testing.T) {
 		fault    extproc.OpeningFault
 	}{
 		"content": {[]*extprocv3.ProcessingRequest{
-			response(false, events...), answerBody("data: {\"choices\":[]}\n\n", false), answerBody("data: [DONE]\n\n", false),
+			response(false, events...), watchedBody("data: {\"choices\":[]}\n\n", false), watchedBody("data: [DONE]\n\n", false),
 		}, "", 0},
 		"an error after a role": {[]*extprocv3.ProcessingRequest{
-			response(false, events...), answerBody(`data: {"choices":[{"delta":{"role":"assistant"}}]}`+"\n\nda", false),
-			answerBody(`ta: {"error":{"code":429}}`+"\n\n", false),
+			response(false, events...), watchedBody(`data: {"choices":[{"delta":{"role":"assistant"}}]}`+"\n\nda", false),
+			watchedBody(`ta: {"error":{"code":429}}`+"\n\n", false),
 		}, "429", extproc.OpeningError},
 		"an error in JSON": {[]*extprocv3.ProcessingRequest{
-			response(false, plain...), answerBody(`{"error":{"message":"x"}}`, true),
+			response(false, plain...), watchedBody(`{"error":{"message":"x"}}`, true),
 		}, "503", extproc.OpeningError},
 		"an end by trailers": {[]*extprocv3.ProcessingRequest{
-			response(false, events...), answerBody(": x\n\n", false), answerTrailers(),
+			response(false, events...), watchedBody(": x\n\n", false), watchedTrailers(),
 		}, "502", extproc.OpeningEnd},
 		"no body": {[]*extprocv3.ProcessingRequest{response(true, plain...)}, "502", extproc.OpeningEnd},
 		"another status": {[]*extprocv3.ProcessingRequest{
-			response(false, ":status", "500", "content-type", "application/json"), answerBody(`{"error":{}}`, true),
+			response(false, ":status", "500", "content-type", "application/json"), watchedBody(`{"error":{}}`, true),
 		}, "", 0},
 		"compressed": {[]*extprocv3.ProcessingRequest{response(false, append([]string{"content-encoding", "gzip"}, events...)...)}, "", 0},
 		"not compressed": {[]*extprocv3.ProcessingRequest{
-			response(false, append([]string{"content-encoding", "identity"}, events...)...), answerBody("event: error\ndata: x\n\n", false),
+			response(false, append([]string{"content-encoding", "identity"}, events...)...), watchedBody("event: error\ndata: x\n\n", false),
 		}, "503", extproc.OpeningError},
 		"audio": {[]*extprocv3.ProcessingRequest{response(false, ":status", "200", "content-type", "audio/mpeg")}, "", 0},
 	} {
@@ -125,7 +125,7 @@ func TestFirstTokenInTime(t *testing.T) {
 	} {
 		messages := []*extprocv3.ProcessingRequest{response(false, ":status", "200", "content-type", tc.contentType)}
 		if tc.chunk != "" {
-			messages = append(messages, answerBody(tc.chunk, false))
+			messages = append(messages, watchedBody(tc.chunk, false))
 		}
 		got, err := exchangeCtx(asFallback(t.Context(), envoy.MetadataFirstToken, "200"), t, conn, false, messages...)
 		if s := statusOf(t, got); s != tc.status || status.Code(err) != codes.DeadlineExceeded {
@@ -161,11 +161,11 @@ func TestFirstTokenGivesUp(t *testing.T) {
 		"nobody asked":    {t.Context(), []*extprocv3.ProcessingRequest{response(false, events...)}, codes.InvalidArgument},
 		"no time":         {asFallback(t.Context(), envoy.MetadataFirstToken, "0"), []*extprocv3.ProcessingRequest{response(false, events...)}, codes.InvalidArgument},
 		"no number":       {asFallback(t.Context(), envoy.MetadataFirstToken, "1s"), []*extprocv3.ProcessingRequest{response(false, events...)}, codes.InvalidArgument},
-		"body first":      {watched, []*extprocv3.ProcessingRequest{answerBody("x", false)}, codes.InvalidArgument},
+		"body first":      {watched, []*extprocv3.ProcessingRequest{watchedBody("x", false)}, codes.InvalidArgument},
 		"headers twice":   {watched, []*extprocv3.ProcessingRequest{response(false, events...), response(false, events...)}, codes.InvalidArgument},
 		"a request, too":  {watched, []*extprocv3.ProcessingRequest{chat(9), response(false, events...)}, codes.InvalidArgument},
-		"a bug of Wye's":  {watched, []*extprocv3.ProcessingRequest{response(false, events...), answerBody("event: error\ndata: x\n\n", false)}, codes.Internal},
-		"the client left": {watched, []*extprocv3.ProcessingRequest{response(false, events...), answerBody(": x\n\n", false)}, codes.OK},
+		"a bug of Wye's":  {watched, []*extprocv3.ProcessingRequest{response(false, events...), watchedBody("event: error\ndata: x\n\n", false)}, codes.Internal},
+		"the client left": {watched, []*extprocv3.ProcessingRequest{response(false, events...), watchedBody(": x\n\n", false)}, codes.OK},
 	} {
 		got, err := exchangeCtx(tc.ctx, t, conn, true, tc.messages...)
 		if errors.Is(err, io.EOF) {
@@ -195,7 +195,7 @@ func TestFirstTokenOverBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		got, err := exchangeCtx(ctx, t, conn, false, events, answerBody(strings.Repeat(": x\n\n", 9), true))
+		got, err := exchangeCtx(ctx, t, conn, false, events, watchedBody(strings.Repeat(": x\n\n", 9), true))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func TestFirstTokenOverBudget(t *testing.T) {
 			t.Fatal("a response is watched beyond the budget")
 		}
 	}
-	if err := first.Send(answerBody("event: error\ndata: x\n\n", false)); err != nil {
+	if err := first.Send(watchedBody("event: error\ndata: x\n\n", false)); err != nil {
 		t.Fatal(err)
 	}
 	if m, err := first.Recv(); err != nil || statusOf(t, []*extprocv3.ProcessingResponse{m}) != "503" {
