@@ -22,6 +22,8 @@ func TestWye(t *testing.T) {
 			"Conversation":             testConversation,
 			"RequestLimit":             testRequestLimit,
 			"TokenLimit":               testTokenLimit,
+			"CallerLimit":              testCallerLimit,
+			"CallerTokens":             testCallerTokens,
 			"SessionHeaders":           testSessionHeaders,
 			"ConversationFallback":     testConversationAfterFallback,
 			"KeyStaysSecret":           testKeyStaysSecret,

@@ -2,7 +2,11 @@
 
 package extproc
 
-import "testing"
+import (
+	"testing"
+
+	"wye/limits"
+)
 
 // Under the race detector sync.Pool forgets at random, hence the build tag.
 func TestRouteDoesNotAllocate(t *testing.T) {
@@ -18,10 +22,27 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 // Limits cost no memory either.
 func TestLimitsDoNotAllocate(t *testing.T) {
 	st := &stream{}
-	st.standing.requests.Limit, st.standing.tokens.Limit = 10, 1000
-	st.standing.tokens.Reset = 61e9
+	st.standing[limits.Requests].Limit, st.standing[ofCaller+limits.Tokens].Limit = 10, 1000
+	st.standing[ofCaller+limits.Tokens].Reset = 61e9
 	dst := make([]byte, 0, 1024)
 	if n := testing.AllocsPerRun(100, func() { dst = st.eachLimit(dst[:0], appendStringField[[]byte]) }); n > 0 || len(dst) == 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestCallersDoNotAllocate(t *testing.T) {
+	l := limits.New(nil)
+	sent := []header{{[]byte(":path"), []byte("/")}, {[]byte("x-team"), []byte("red")}, {[]byte("x-user"), []byte("one")}}
+	names := []string{"x-team", "x-user"}
+	var f requestFacts
+	take := func() {
+		f.reset()
+		if p := f.takeCallers(sent, names, l); p != nil {
+			t.Fatal(p)
+		}
+	}
+	take()
+	if n := testing.AllocsPerRun(100, take); n > 0 || f.callerOf("x-user") != l.Caller([]byte("one")) {
+		t.Errorf("%v allocations, %v", n, f.callers)
 	}
 }

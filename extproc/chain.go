@@ -29,6 +29,8 @@ type prepared struct {
 	// exhausted is the group that ends every chain, and exhaustedNamed the same
 	// by its name alone.
 	exhausted, exhaustedNamed []byte
+	// callerHeaders name callers that are limited.
+	callerHeaders []string
 	// maxBody is the largest body that any deployment takes, in bytes.
 	maxBody int
 }
@@ -61,7 +63,7 @@ func (c *preparedCache) of(s *router.Snapshot, defaultMaxBody int) *prepared {
 }
 
 func prepare(s *router.Snapshot, defaultMaxBody int) *prepared {
-	p := &prepared{snapshot: s, since: time.Now()}
+	p := &prepared{snapshot: s, since: time.Now(), callerHeaders: s.CallerHeaders()}
 	for i := range s.Backends {
 		b := &s.Backends[i]
 		first, fallback := envoy.ClusterName(b.Name, b.Hash, false), envoy.ClusterName(b.Name, b.Hash, true)

@@ -29,9 +29,11 @@ type requestFacts struct {
 	relabel bool
 	// session is a key of the client's name for the conversation, 0: it has none.
 	session, azureSession uint64
+	// callers are the names of the caller that limits go by.
+	callers []callerName
 }
 
-func (f *requestFacts) reset() { *f = requestFacts{remove: f.remove[:0]} }
+func (f *requestFacts) reset() { *f = requestFacts{remove: f.remove[:0], callers: f.callers[:0]} }
 
 // read takes the facts from the headers. Names are lower case, as Envoy writes
 // them. A header that is not there says nothing: which ones are forwarded is

@@ -8,50 +8,110 @@ import (
 
 	"wye/envoy"
 	"wye/limits"
+	"wye/router"
 	"wye/wire"
 )
 
-// charge holds the routed request against what its deployment may use in a
-// minute. Tokens are an estimate: those of the prompt, and the answer that is
-// expected of the first model.
+// charge holds the routed request against what its deployment, and its caller,
+// may use in a minute. Tokens are an estimate: those of the prompt, and the answer
+// that is expected of the first model. What is refused has used nothing.
 func (st *stream) charge() *wire.Problem {
 	d := st.decision.Deployment
-	limit := d.PerMinute
-	if limit.Requests > 0 {
-		st.standing.requests = st.server.config.Limits.Take(limits.Key{Name: d.Name, What: limits.Requests}, limit.Requests, 1)
-		if st.standing.requests.Wait > 0 {
-			return overLimit("requests", fmt.Sprintf("deployment %q takes %d requests a minute", d.Name, limit.Requests), st.standing.requests.Wait)
-		}
-	}
-	if limit.Tokens == 0 {
+	if d.PerMinute == (router.PerMinute{}) && d.Callers.Header == "" {
 		return nil
 	}
-	first := &st.decision.Candidates[0]
-	answer := int(first.Estimate.OutputTokens)
+	caller := uint64(0)
+	if d.Callers.Header != "" {
+		if caller = st.facts.callerOf(d.Callers.Header); caller == limits.Unnamed && d.Callers.MustName {
+			return refuse(http.StatusBadRequest, codeCallerRequired, "", "deployment %q tells its callers apart by the header %s, which is missing",
+				d.Name, d.Callers.Header)
+		}
+	}
+	n := st.expectedTokens()
+	for i := range st.standing {
+		what := limits.What(i % 2)
+		limit, who := perMinute(d.PerMinute, what), uint64(0)
+		if i >= ofCaller {
+			limit, who = perMinute(d.Callers.PerMinute, what), caller
+		}
+		if limit == 0 {
+			continue
+		}
+		amount := 1
+		if what == limits.Tokens {
+			amount = n
+			st.request.Charged = n
+		}
+		s := &st.standing[i]
+		if *s = st.server.config.Limits.Take(limits.Key{Name: d.Name, What: what, Caller: who}, limit, amount); s.Wait > 0 {
+			st.uncharge(i, caller, n)
+			return st.overLimit(i, n)
+		}
+	}
+	if d.Callers.PerMinute.Tokens > 0 {
+		st.request.Caller = caller
+	}
+	return nil
+}
+
+// The order of stream.standing: the deployment's two limits, then its caller's.
+const ofCaller = 2
+
+func perMinute(of router.PerMinute, what limits.What) int {
+	if what == limits.Tokens {
+		return of.Tokens
+	}
+	return of.Requests
+}
+
+// expectedTokens is what the request is taken to use.
+func (st *stream) expectedTokens() int {
+	answer := int(st.decision.Candidates[0].Estimate.OutputTokens)
 	if st.request.OutputCap > 0 {
 		answer = min(answer, st.request.OutputCap)
 	}
-	n := st.request.PromptTokens + answer
-	st.standing.tokens = st.server.config.Limits.Take(limits.Key{Name: d.Name, What: limits.Tokens}, limit.Tokens, n)
-	if st.standing.tokens.Wait == 0 {
-		st.request.Charged = n
-		return nil
+	return st.request.PromptTokens + answer
+}
+
+// uncharge gives back what was taken before the i-th limit refused.
+func (st *stream) uncharge(i int, caller uint64, n int) {
+	d := st.decision.Deployment
+	st.request.Charged = 0
+	for i--; i >= 0; i-- {
+		s := &st.standing[i]
+		if s.Limit == 0 {
+			continue
+		}
+		key, amount := limits.Key{Name: d.Name, What: limits.What(i % 2)}, 1
+		if i >= ofCaller {
+			key.Caller = caller
+		}
+		if key.What == limits.Tokens {
+			amount = n
+		}
+		st.server.config.Limits.Give(key, s.Limit, amount)
+		s.Remaining = min(s.Remaining+amount, s.Limit)
 	}
-	if limit.Requests > 0 {
-		st.server.config.Limits.Give(limits.Key{Name: d.Name, What: limits.Requests}, limit.Requests, 1)
-		st.standing.requests.Remaining++
-	}
-	return overLimit("tokens", fmt.Sprintf("deployment %q takes %d tokens a minute, and this request needs about %d", d.Name, limit.Tokens, n),
-		st.standing.tokens.Wait)
 }
 
 // overLimit is OpenAI's error: its type says what there is too much of.
-func overLimit(what, why string, wait time.Duration) *wire.Problem {
-	p := &wire.Problem{Status: http.StatusTooManyRequests, Type: what, Code: codeRateLimit, Message: "rate limit reached: " + why}
-	if wait == limits.Never {
+func (st *stream) overLimit(i, n int) *wire.Problem {
+	s := &st.standing[i]
+	p := &wire.Problem{Status: http.StatusTooManyRequests, Type: "requests", Code: codeRateLimit}
+	whom := ""
+	if i >= ofCaller {
+		whom = " of a caller"
+	}
+	p.Message = fmt.Sprintf("rate limit reached: deployment %q takes %d requests%s a minute", st.decision.Deployment.Name, s.Limit, whom)
+	if limits.What(i%2) == limits.Tokens {
+		p.Type = "tokens"
+		p.Message = fmt.Sprintf("rate limit reached: deployment %q takes %d tokens%s a minute, and this request needs about %d",
+			st.decision.Deployment.Name, s.Limit, whom, n)
+	}
+	if s.Wait == limits.Never {
 		p.Message += "; it is too large at any time"
 	} else {
-		p.Message += fmt.Sprintf("; try again in %ds", seconds(wait))
+		p.Message += fmt.Sprintf("; try again in %ds", seconds(s.Wait))
 	}
 	return p
 }
@@ -61,29 +121,42 @@ func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.
 
 // appendRetryAfter tells when the request would be granted, unless never.
 func (st *stream) appendRetryAfter(dst []byte) []byte {
-	wait := max(st.standing.requests.Wait, st.standing.tokens.Wait)
+	var wait time.Duration
+	for i := range st.standing {
+		wait = max(wait, st.standing[i].Wait)
+	}
 	if wait == limits.Never {
 		return dst
 	}
 	return appendSetHeader(dst, "retry-after", strconv.AppendInt(nil, seconds(wait), 10))
 }
 
+// tighter is which of two limits on the same thing clients are told of: the one
+// that refused, or the one that leaves less.
+func tighter(a, b *limits.Standing) *limits.Standing {
+	switch {
+	case a.Limit == 0, b.Wait > 0:
+		return b
+	case b.Limit == 0, a.Wait > 0, a.Remaining <= b.Remaining:
+		return a
+	}
+	return b
+}
+
 // eachLimit appends, by add, what clients are told of each limit there is.
 func (st *stream) eachLimit(dst []byte, add func(dst []byte, name string, value []byte) []byte) []byte {
 	text := st.limitText[:0]
-	for _, l := range [...]struct {
-		of                      *limits.Standing
-		limit, remaining, reset string
-	}{
-		{&st.standing.requests, envoy.HeaderLimitRequests, envoy.HeaderRemainingRequests, envoy.HeaderResetRequests},
-		{&st.standing.tokens, envoy.HeaderLimitTokens, envoy.HeaderRemainingTokens, envoy.HeaderResetTokens},
+	for what, names := range [...]struct{ limit, remaining, reset string }{
+		{envoy.HeaderLimitRequests, envoy.HeaderRemainingRequests, envoy.HeaderResetRequests},
+		{envoy.HeaderLimitTokens, envoy.HeaderRemainingTokens, envoy.HeaderResetTokens},
 	} {
-		if l.of.Limit == 0 {
+		of := tighter(&st.standing[what], &st.standing[ofCaller+what])
+		if of.Limit == 0 {
 			continue
 		}
-		dst = add(dst, l.limit, strconv.AppendInt(text, int64(l.of.Limit), 10))
-		dst = add(dst, l.remaining, strconv.AppendInt(text, int64(l.of.Remaining), 10))
-		dst = add(dst, l.reset, appendReset(text, l.of.Reset))
+		dst = add(dst, names.limit, strconv.AppendInt(text, int64(of.Limit), 10))
+		dst = add(dst, names.remaining, strconv.AppendInt(text, int64(of.Remaining), 10))
+		dst = add(dst, names.reset, appendReset(text, of.Reset))
 	}
 	return dst
 }

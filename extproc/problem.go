@@ -32,6 +32,8 @@ const (
 	codeNoPolicy        = "policy_not_loaded"
 	codeOverloaded      = "overloaded"
 	codeRateLimit       = "rate_limit_exceeded"
+	codeCallerRequired  = "caller_required"
+	codeCallerTwice     = "invalid_caller"
 	codeInternal        = "internal_error"
 	codeFallback        = "fallback_failed"
 	codeAnswer          = "invalid_answer"

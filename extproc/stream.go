@@ -58,9 +58,10 @@ type progress struct {
 	edit        wire.Edit
 	zone        string    // data zone of the Envoy; empty: none
 	prepared    *prepared // nil: there is no policy
-	// standing is where the deployment stands against its limits on requests and
-	// on tokens; zero for a limit that it does not have.
-	standing struct{ requests, tokens limits.Standing }
+	// standing is where the deployment, and from ofCaller on its caller, stands
+	// against its limits on requests and on tokens; zero for a limit that it does
+	// not have.
+	standing [2 * ofCaller]limits.Standing
 	settled  bool // Envoy's route has the groups of prepared
 	watching bool // a response, from which the request's answers do not come
 
@@ -271,6 +272,9 @@ func (st *stream) takeHeaders() *wire.Problem {
 		return errNoPolicy
 	}
 	p := st.facts.read(st.in.headers)
+	if p == nil && len(st.prepared.callerHeaders) > 0 {
+		p = st.facts.takeCallers(st.in.headers, st.prepared.callerHeaders, s.config.Limits)
+	}
 	st.shape.Store(uint32(ShapeOf(st.facts.api)))
 	if p != nil {
 		return p

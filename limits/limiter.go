@@ -1,15 +1,18 @@
 package limits
 
 import (
+	"hash/maphash"
 	"math"
 	"sync"
 	"time"
 )
 
-// Key is what is limited: the requests or the tokens of a name.
+// Key is what is limited: the requests or the tokens of a name or, where Caller is
+// not 0, of one caller under that name.
 type Key struct {
-	Name string
-	What What
+	Name   string
+	What   What
+	Caller uint64 // see Limiter.Caller
 }
 
 // What is what is counted.
@@ -40,30 +43,44 @@ const Never = time.Duration(math.MaxInt64)
 type bucket struct {
 	level float64
 	at    time.Duration
+	place // of a caller's
+}
+
+// full reports whether the bucket is what a new one would be.
+func (b *bucket) full(now time.Duration) bool {
+	return b.level+(now-b.at).Minutes()*float64(b.limit) >= float64(b.limit)
 }
 
 // Limiter holds the buckets of all names. It is safe for concurrent use.
 type Limiter struct {
 	clock func() time.Duration
+	seed  maphash.Seed
 
 	mu      sync.Mutex
 	buckets map[Key]*bucket
+	callers callers
 }
 
-// New returns a Limiter. clock tells the time since some fixed moment; nil: the
-// system's.
-func New(clock func() time.Duration) *Limiter {
+// New returns a Limiter that tells DefaultCallers callers apart. clock tells the
+// time since some fixed moment; nil: the system's.
+func New(clock func() time.Duration) *Limiter { return NewSized(DefaultCallers, clock) }
+
+// NewSized returns a Limiter that tells apart as many callers, at least 1.
+func NewSized(most int, clock func() time.Duration) *Limiter {
 	if clock == nil {
 		start := time.Now()
 		clock = func() time.Duration { return time.Since(start) }
 	}
-	return &Limiter{clock: clock, buckets: make(map[Key]*bucket)}
+	return &Limiter{
+		clock: clock, seed: maphash.MakeSeed(), buckets: make(map[Key]*bucket), callers: callers{most: max(2*most, 2)},
+	}
 }
 
 // Take takes n from what key may use of limit in a minute, or nothing, if not as
-// much is left; Standing.Wait says which. Keys are kept for ever, so their
-// names must come from a policy and not from clients. A key that is new has its
-// whole limit.
+// much is left; Standing.Wait says which. Names are kept for ever, so they must
+// come from a policy and not from clients; callers are forgotten. A key that is
+// new has its whole limit, unless it is of a caller for whom there is no room: all
+// those share one limit.
 func (l *Limiter) Take(key Key, limit, n int) Standing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,9 +113,20 @@ func (l *Limiter) Give(key Key, limit, n int) {
 func (l *Limiter) fill(key Key, limit int) *bucket {
 	now := l.clock()
 	b := l.buckets[key]
-	if b == nil {
+	switch {
+	case b != nil && b.limit > 0:
+		l.callers.touch(b)
+	case b == nil && key.isCaller():
+		if b = l.admit(key, now); b == nil {
+			return l.fill(Key{Name: key.Name, What: key.What, Caller: Crowd}, limit)
+		}
+		b.level, b.at = float64(limit), now
+	case b == nil:
 		b = &bucket{level: float64(limit), at: now}
 		l.buckets[key] = b
+	}
+	if key.isCaller() {
+		b.limit = limit
 	}
 	b.level = min(b.level+(now-b.at).Minutes()*float64(limit), float64(limit))
 	b.at = now

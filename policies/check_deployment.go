@@ -123,6 +123,7 @@ func (c *checker) checkDeployment(path string, d *policyv1.Deployment) {
 			unknown("predictor version", v, c.versions), strings.Join(c.versions, ", "))
 	}
 	c.checkTimeouts(path, d)
+	c.checkCallers(path, d)
 	c.checkPublishers(path+".agent_tools.publishers", d)
 }
 
@@ -177,4 +178,23 @@ func (c *checker) checkTimeouts(path string, d *policyv1.Deployment) {
 		at = path
 	}
 	c.errorf(at, "per_try_timeout %v is longer than timeout %v", attempt, whole)
+}
+
+// checkCallers judges what is in force for d, parts of which may be the policy's
+// defaults.
+func (c *checker) checkCallers(path string, d *policyv1.Deployment) {
+	l := c.limits(d).GetCallers()
+	if l == nil {
+		return
+	}
+	at := path
+	if d.GetLimits().GetCallers() != nil {
+		at += ".limits.callers"
+	}
+	switch {
+	case l.GetHeader() == "":
+		c.errorf(at, "callers are limited, but no header names them")
+	case l.RequestsPerMinute == nil && l.TokensPerMinute == nil && l.GetUnnamed() != policyv1.CallerLimits_refused:
+		c.warnf(at, "callers are told apart, but not limited")
+	}
 }

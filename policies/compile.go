@@ -192,6 +192,7 @@ func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelInde
 		PerMinute: router.PerMinute{
 			Requests: int(d.GetLimits().GetRequestsPerMinute()), Tokens: int(d.GetLimits().GetTokensPerMinute()),
 		},
+		Callers:       compileCallers(d.GetLimits().GetCallers()),
 		MaxAttempts:   int(d.GetLimits().GetMaxAttempts()),
 		MaxBodyBytes:  int(d.GetLimits().GetMaxBodyBytes()),
 		Timeout:       d.GetLimits().GetTimeout().AsDuration(),
@@ -210,6 +211,17 @@ func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelInde
 		out.Subset = append(out.Subset, index[name])
 	}
 	return out
+}
+
+func compileCallers(l *policyv1.CallerLimits) router.CallerLimits {
+	if l == nil {
+		return router.CallerLimits{}
+	}
+	return router.CallerLimits{
+		Header:    l.GetHeader(),
+		PerMinute: router.PerMinute{Requests: int(l.GetRequestsPerMinute()), Tokens: int(l.GetTokensPerMinute())},
+		MustName:  l.GetUnnamed() == policyv1.CallerLimits_refused,
+	}
 }
 
 func compileMode(m policyv1.Mode) router.Mode {

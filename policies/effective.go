@@ -248,5 +248,8 @@ func (c *checker) limits(d *policyv1.Deployment) *policyv1.Limits {
 		}
 		proto.Merge(l, over)
 	}
+	if c := l.GetCallers(); c != nil && c.GetUnnamed() == policyv1.CallerLimits_UNNAMED_UNSPECIFIED {
+		c.Unnamed = policyv1.CallerLimits_shared
+	}
 	return l
 }

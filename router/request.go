@@ -42,8 +42,9 @@ type Request struct {
 	// makes nothing of it.
 	Turn Turn
 	// Charged is how many tokens the caller has charged to the deployment for the
-	// request; likewise.
+	// request, and Caller whom besides, 0 for nobody; likewise.
 	Charged int
+	Caller  uint64
 }
 
 // Text is the prompt as the predictor reads it: unescaped UTF-8, each part

@@ -52,6 +52,8 @@ type Deployment struct {
 	MaxCost float64
 	// PerMinute is what callers of Route hold the deployment to.
 	PerMinute PerMinute
+	// Callers is what they hold each caller of the deployment to.
+	Callers CallerLimits
 	// MaxAttempts bounds the chain, 1 to MaxChain.
 	MaxAttempts int
 	// MaxBodyBytes bounds a request body.

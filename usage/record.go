@@ -54,8 +54,9 @@ type Record struct {
 
 	model string // catalog name of the served model
 	turn  router.Turn
-	// charged is what was charged on admission.
+	// charged is what was charged on admission, to limited too if it is not 0.
 	charged int
+	limited uint64
 }
 
 // Place is a backend and what it serves.
@@ -109,6 +110,10 @@ func (r *Record) Turn() router.Turn { return r.turn }
 // decided; 0 where it has no limit on them.
 func (r *Record) Charged() int { return r.charged }
 
+// Limited is the caller whom they were charged to as well, as package limits names
+// it; 0: nobody.
+func (r *Record) Limited() uint64 { return r.limited }
+
 // Text is what the predictor read of a prompt.
 type Text struct {
 	System  string `json:"system,omitempty"`
@@ -142,7 +147,7 @@ func (r *Record) fill(p *decided, brief bool) {
 	}
 	r.DecisionSeconds, r.Rate = p.elapsed.Seconds(), p.rate
 	r.Inputs = inputsOf(&p.request, p.body)
-	r.turn, r.charged = p.request.Turn, p.request.Charged
+	r.turn, r.charged, r.limited = p.request.Turn, p.request.Charged, p.request.Caller
 	if p.request.Session.Model != 0 && p.snapshot != nil {
 		r.Inputs.Session = sessionOf(p.snapshot, p.request.Session)
 	}

@@ -101,6 +101,8 @@ func (b *builder) routingFilter() *hcmv3.HttpFilter {
 			Untyped: []string{envoy.NamespaceDecision, envoy.NamespaceRoute},
 		},
 	}
+	config.ForwardRules.AllowedHeaders.Patterns = append(config.ForwardRules.AllowedHeaders.Patterns,
+		exactly(b.snapshot.CallerHeaders()...).GetPatterns()...)
 	f := httpFilter(envoy.ExtProcFilter, config)
 	f.Disabled = true
 	return f

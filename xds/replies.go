@@ -164,15 +164,15 @@ func servedHeaders() []*corev3.HeaderValueOption {
 	)
 }
 
-// limitHeaders say where the deployment stands against its limits, by what Wye
+// limitHeaders say where the deployment, or its caller, stands against its limits, by what Wye
 // wrote into the request's dynamic metadata. A provider's own would be about
 // another limit.
 func limitHeaders(d *router.Deployment) []*corev3.HeaderValueOption {
 	var names []string
-	if d.PerMinute.Requests > 0 {
+	if d.PerMinute.Requests > 0 || d.Callers.PerMinute.Requests > 0 {
 		names = append(names, envoy.HeaderLimitRequests, envoy.HeaderRemainingRequests, envoy.HeaderResetRequests)
 	}
-	if d.PerMinute.Tokens > 0 {
+	if d.PerMinute.Tokens > 0 || d.Callers.PerMinute.Tokens > 0 {
 		names = append(names, envoy.HeaderLimitTokens, envoy.HeaderRemainingTokens, envoy.HeaderResetTokens)
 	}
 	var headers []*corev3.HeaderValueOption

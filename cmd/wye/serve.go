@@ -15,6 +15,7 @@ import (
 	"wye/extproc"
 	"wye/internal/mtls"
 	"wye/internal/sidecar"
+	"wye/limits"
 	"wye/xds"
 )
 
@@ -152,11 +153,15 @@ the requests under way and exits with 0.`,
 func addLimitFlags(cmd *cobra.Command, c *sidecar.Config) {
 	cmd.Flags().IntVar(&c.MaxInflightBytes, "max-inflight-bytes", extproc.DefaultMaxInflightBytes, "`bytes` that all request bodies together may hold")
 	cmd.Flags().IntVar(&c.AffinityEntries, "affinity-entries", affinity.DefaultEntries, "`turns` of conversations to remember, at 40 bytes each")
+	cmd.Flags().IntVar(&c.LimitedCallers, "limited-callers", limits.DefaultCallers, "`callers` that limits tell apart, at up to 400 bytes each")
 	cmd.Flags().DurationVar(&c.RequestTimeout, "request-timeout", xds.DefaultRequestTimeout, "how `long` a request may take to arrive")
 }
 
 // maxAffinityEntries is 2.5 GiB worth of them.
 const maxAffinityEntries = 1 << 26
+
+// maxLimitedCallers is 6 GiB worth of them.
+const maxLimitedCallers = 1 << 24
 
 // checkLimits refuses what those flags cannot mean.
 func checkLimits(c *sidecar.Config) error {
@@ -165,6 +170,8 @@ func checkLimits(c *sidecar.Config) error {
 		return usageError{errors.New("--max-inflight-bytes must be above 0")}
 	case c.AffinityEntries < 1 || c.AffinityEntries > maxAffinityEntries:
 		return usageError{fmt.Errorf("--affinity-entries must be 1 to %d", maxAffinityEntries)}
+	case c.LimitedCallers < 1 || c.LimitedCallers > maxLimitedCallers:
+		return usageError{fmt.Errorf("--limited-callers must be 1 to %d", maxLimitedCallers)}
 	case c.RequestTimeout <= 0:
 		return usageError{errors.New("--request-timeout must be above 0")}
 	}

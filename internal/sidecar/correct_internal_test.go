@@ -109,6 +109,32 @@ func TestRefunder(t *testing.T) {
 	}
 }
 
+// A caller is given back what its deployment is.
+func TestRefunderOfCallers(t *testing.T) {
+	t.Parallel()
+	limiter := limits.New(func() time.Duration { return 0 })
+	key := limits.Key{Name: "d", What: limits.Tokens, Caller: limiter.Caller([]byte("team"))}
+	limiter.Take(key, 5000, 4000)
+	s := correctorSnapshot(t)
+	s.Deployments[0].Callers = router.CallerLimits{Header: "x-team", PerMinute: router.PerMinute{Tokens: 5000}}
+	sink := usage.NewSink(usage.Config{Readers: []func(*usage.Record){refunder(limiter, func() *router.Snapshot { return s })}})
+	sink.Policy(s)
+	req := router.Request{Deployment: []byte("d"), Charged: 4000, Caller: key.Caller}
+	var d router.Decision
+	if err := s.Route(&req, &d); err != nil {
+		t.Fatal(err)
+	}
+	sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
+	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{servedEntry(200, true, true)})
+	if got := limiter.Take(key, 5000, 0).Remaining; got != 5000-2001 {
+		t.Errorf("%d left, want %d", got, 5000-2001)
+	}
+	key.Caller = 0
+	if got := limiter.Take(key, 5000, 0).Remaining; got != 5000 {
+		t.Errorf("the deployment, which has no limit, was charged: %d left", got)
+	}
+}
+
 // evenScorer finds every model equal.
 type evenScorer struct{}
 

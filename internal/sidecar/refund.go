@@ -6,7 +6,7 @@ import (
 	"wye/usage"
 )
 
-// refunder corrects what deployments with a limit on tokens were charged, once it
+// refunder corrects what deployments with a limit on tokens, and their callers, were charged, once it
 // is known what requests used. What stays unknown stays charged as estimated.
 func refunder(limiter *limits.Limiter, current func() *router.Snapshot) func(*usage.Record) {
 	return func(r *usage.Record) {
@@ -14,8 +14,8 @@ func refunder(limiter *limits.Limiter, current func() *router.Snapshot) func(*us
 			return
 		}
 		d := current().Deployment([]byte(r.Deployment))
-		if d == nil || d.PerMinute.Tokens == 0 {
-			return // the limit is gone
+		if d == nil {
+			return
 		}
 		used := 0
 		switch {
@@ -24,6 +24,14 @@ func refunder(limiter *limits.Limiter, current func() *router.Snapshot) func(*us
 		case r.Unknown != usage.NoAnswer:
 			return
 		}
-		limiter.Give(limits.Key{Name: d.Name, What: limits.Tokens}, d.PerMinute.Tokens, r.Charged()-used)
+		// A limit may be gone since.
+		key := limits.Key{Name: d.Name, What: limits.Tokens}
+		if limit := d.PerMinute.Tokens; limit > 0 {
+			limiter.Give(key, limit, r.Charged()-used)
+		}
+		if limit := d.Callers.PerMinute.Tokens; limit > 0 && r.Limited() != 0 {
+			key.Caller = r.Limited()
+			limiter.Give(key, limit, r.Charged()-used)
+		}
 	}
 }

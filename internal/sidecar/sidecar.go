@@ -57,6 +57,8 @@ type Config struct {
 	// AffinityEntries is how many turns of conversations are remembered; 0:
 	// affinity.DefaultEntries.
 	AffinityEntries int
+	// LimitedCallers is how many callers limits tell apart; 0: limits.DefaultCallers.
+	LimitedCallers int
 	// RotateInterval is how often the key files and CA bundles that the policy
 	// names are read. Zero: DefaultRotateInterval.
 	RotateInterval time.Duration
@@ -153,7 +155,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		adsConfig.Identify = identify
 	}
 	s.ads = xds.NewServer(adsConfig)
-	limiter := limits.New(nil)
+	limiter := limits.NewSized(cmp.Or(c.LimitedCallers, limits.DefaultCallers), nil)
 	conversations := affinity.New(cmp.Or(c.AffinityEntries, affinity.DefaultEntries), nil)
 	if s.usage, err = newAccounts(c, corrector(conversations), refunder(limiter, s.Snapshot)); err != nil {
 		return nil, err
@@ -174,7 +176,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 			st := s.reload.status()
 			return st.Hash, st.Reloads, st.Failures
 		},
-		XDS: s.ads.Counters,
+		XDS: s.ads.Counters, Callers: limiter.CallerCounts,
 	})
 	s.usage.measure(metrics)
 	observer := s.usage.observe(metrics.Observer())

@@ -22,6 +22,9 @@ type Sources struct {
 	Policy func() (hash string, reloads, failures int)
 	// XDS returns the counts of the ADS server.
 	XDS func() xds.Counters
+	// Callers returns how many limits of callers are held, and how often there was
+	// no room for one.
+	Callers func() (held int, crowded int64)
 }
 
 // Metrics holds the collectors. It is safe for concurrent use.
@@ -141,12 +144,14 @@ var (
 	descReloads = prometheus.NewDesc("wye_policy_reloads_total", "Policy edits, by result.", []string{"result"}, nil)
 	descEnvoys  = prometheus.NewDesc("wye_xds_streams", "ADS streams that are open, one an Envoy.", nil, nil)
 	descAcks    = prometheus.NewDesc("wye_xds_acks_total", "Responses that an Envoy acknowledged.", nil, nil)
+	descCallers = prometheus.NewDesc("wye_limited_callers", "Limits of callers that are held.", nil, nil)
+	descCrowded = prometheus.NewDesc("wye_limited_callers_crowded_total", "Requests and tokens that were counted to the limit that callers share for whom there is no room.", nil, nil)
 	descNacks   = prometheus.NewDesc("wye_xds_nacks_total", "Responses that an Envoy refused.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (sources) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBuild, descPolicy, descReloads, descEnvoys, descAcks, descNacks} {
+	for _, d := range []*prometheus.Desc{descBuild, descPolicy, descReloads, descEnvoys, descAcks, descNacks, descCallers, descCrowded} {
 		ch <- d
 	}
 }
@@ -162,4 +167,7 @@ func (s sources) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descEnvoys, prometheus.GaugeValue, float64(c.Streams))
 	ch <- prometheus.MustNewConstMetric(descAcks, prometheus.CounterValue, float64(c.Acks))
 	ch <- prometheus.MustNewConstMetric(descNacks, prometheus.CounterValue, float64(c.Nacks))
+	held, crowded := s.src.Callers()
+	ch <- prometheus.MustNewConstMetric(descCallers, prometheus.GaugeValue, float64(held))
+	ch <- prometheus.MustNewConstMetric(descCrowded, prometheus.CounterValue, float64(crowded))
 }

@@ -28,8 +28,9 @@ func (even) Version() string { return "test" }
 
 func newMetrics() *telemetry.Metrics {
 	return telemetry.New("v1", telemetry.Sources{
-		Policy: func() (string, int, int) { return "abc", 3, 2 },
-		XDS:    func() xds.Counters { return xds.Counters{Streams: 4, Acks: 50, Nacks: 6} },
+		Policy:  func() (string, int, int) { return "abc", 3, 2 },
+		XDS:     func() xds.Counters { return xds.Counters{Streams: 4, Acks: 50, Nacks: 6} },
+		Callers: func() (int, int64) { return 7, 8 },
 	})
 }
 
@@ -85,6 +86,12 @@ wye_fallback_rewrites_total 1
 # HELP wye_first_token_failures_total Answers of status 200 that failed before their first token and were given up for the next backend, by reason.
 # TYPE wye_first_token_failures_total counter
 wye_first_token_failures_total{reason="silence"} 1
+# HELP wye_limited_callers Limits of callers that are held.
+# TYPE wye_limited_callers gauge
+wye_limited_callers 7
+# HELP wye_limited_callers_crowded_total Requests and tokens that were counted to the limit that callers share for whom there is no room.
+# TYPE wye_limited_callers_crowded_total counter
+wye_limited_callers_crowded_total 8
 # HELP wye_panics_total Panics contained to one request; each is a bug.
 # TYPE wye_panics_total counter
 wye_panics_total 1
@@ -112,7 +119,7 @@ wye_xds_streams 4
 `
 	names := []string{
 		"wye_build_info", "wye_decisions_total", "wye_eliminations_total", "wye_extproc_protocol_errors_total",
-		"wye_fallback_rewrites_total", "wye_first_token_failures_total", "wye_panics_total", "wye_policy_info", "wye_policy_reloads_total",
+		"wye_fallback_rewrites_total", "wye_first_token_failures_total", "wye_limited_callers", "wye_limited_callers_crowded_total", "wye_panics_total", "wye_policy_info", "wye_policy_reloads_total",
 		"wye_refusals_total", "wye_xds_acks_total", "wye_xds_nacks_total", "wye_xds_streams",
 	}
 	if err := testutil.GatherAndCompare(m.Registry, strings.NewReader(want), names...); err != nil {

@@ -286,6 +286,58 @@ func (Mode) EnumDescriptor() ([]byte, []int) {
 	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{3}
 }
 
+// What becomes of a request without the header.
+type CallerLimits_Unnamed int32
+
+const (
+	CallerLimits_UNNAMED_UNSPECIFIED CallerLimits_Unnamed = 0
+	// Those who give no name are one caller together.
+	CallerLimits_shared CallerLimits_Unnamed = 1
+	// It is answered with 400.
+	CallerLimits_refused CallerLimits_Unnamed = 2
+)
+
+// Enum value maps for CallerLimits_Unnamed.
+var (
+	CallerLimits_Unnamed_name = map[int32]string{
+		0: "UNNAMED_UNSPECIFIED",
+		1: "shared",
+		2: "refused",
+	}
+	CallerLimits_Unnamed_value = map[string]int32{
+		"UNNAMED_UNSPECIFIED": 0,
+		"shared":              1,
+		"refused":             2,
+	}
+)
+
+func (x CallerLimits_Unnamed) Enum() *CallerLimits_Unnamed {
+	p := new(CallerLimits_Unnamed)
+	*p = x
+	return p
+}
+
+func (x CallerLimits_Unnamed) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CallerLimits_Unnamed) Descriptor() protoreflect.EnumDescriptor {
+	return file_wye_policy_v1_policy_proto_enumTypes[4].Descriptor()
+}
+
+func (CallerLimits_Unnamed) Type() protoreflect.EnumType {
+	return &file_wye_policy_v1_policy_proto_enumTypes[4]
+}
+
+func (x CallerLimits_Unnamed) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CallerLimits_Unnamed.Descriptor instead.
+func (CallerLimits_Unnamed) EnumDescriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15, 0}
+}
+
 type Affinity_Strategy int32
 
 const (
@@ -326,11 +378,11 @@ func (x Affinity_Strategy) String() string {
 }
 
 func (Affinity_Strategy) Descriptor() protoreflect.EnumDescriptor {
-	return file_wye_policy_v1_policy_proto_enumTypes[4].Descriptor()
+	return file_wye_policy_v1_policy_proto_enumTypes[5].Descriptor()
 }
 
 func (Affinity_Strategy) Type() protoreflect.EnumType {
-	return &file_wye_policy_v1_policy_proto_enumTypes[4]
+	return &file_wye_policy_v1_policy_proto_enumTypes[5]
 }
 
 func (x Affinity_Strategy) Number() protoreflect.EnumNumber {
@@ -339,7 +391,7 @@ func (x Affinity_Strategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Affinity_Strategy.Descriptor instead.
 func (Affinity_Strategy) EnumDescriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17, 0}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{18, 0}
 }
 
 // Policy is one document: the models that exist, where they are served and the
@@ -1583,8 +1635,10 @@ type Limits struct {
 	// Tokens, of prompts and answers, likewise: estimated when a request is decided,
 	// and corrected when it is over. Default: no bound.
 	TokensPerMinute *uint32 `protobuf:"varint,7,opt,name=tokens_per_minute,json=tokensPerMinute,proto3,oneof" json:"tokens_per_minute,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What each caller may use of that.
+	Callers       *CallerLimits `protobuf:"bytes,8,opt,name=callers,proto3" json:"callers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -1666,6 +1720,90 @@ func (x *Limits) GetTokensPerMinute() uint32 {
 	return 0
 }
 
+func (x *Limits) GetCallers() *CallerLimits {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
+}
+
+// CallerLimits bound what each caller of a deployment may use in a minute, within
+// the bounds of the deployment.
+type CallerLimits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Request header whose value names the caller, such as x-team. Whoever
+	// authenticates callers must set it, and take away what a client sent. It is
+	// passed on to providers.
+	Header string `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Requests of one caller that each Wye process routes in a minute. Default: no
+	// bound.
+	RequestsPerMinute *uint32 `protobuf:"varint,2,opt,name=requests_per_minute,json=requestsPerMinute,proto3,oneof" json:"requests_per_minute,omitempty"`
+	// Tokens, of prompts and answers, likewise. Default: no bound.
+	TokensPerMinute *uint32 `protobuf:"varint,3,opt,name=tokens_per_minute,json=tokensPerMinute,proto3,oneof" json:"tokens_per_minute,omitempty"`
+	// Default shared.
+	Unnamed       CallerLimits_Unnamed `protobuf:"varint,4,opt,name=unnamed,proto3,enum=wye.policy.v1.CallerLimits_Unnamed" json:"unnamed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallerLimits) Reset() {
+	*x = CallerLimits{}
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallerLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallerLimits) ProtoMessage() {}
+
+func (x *CallerLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallerLimits.ProtoReflect.Descriptor instead.
+func (*CallerLimits) Descriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CallerLimits) GetHeader() string {
+	if x != nil {
+		return x.Header
+	}
+	return ""
+}
+
+func (x *CallerLimits) GetRequestsPerMinute() uint32 {
+	if x != nil && x.RequestsPerMinute != nil {
+		return *x.RequestsPerMinute
+	}
+	return 0
+}
+
+func (x *CallerLimits) GetTokensPerMinute() uint32 {
+	if x != nil && x.TokensPerMinute != nil {
+		return *x.TokensPerMinute
+	}
+	return 0
+}
+
+func (x *CallerLimits) GetUnnamed() CallerLimits_Unnamed {
+	if x != nil {
+		return x.Unnamed
+	}
+	return CallerLimits_UNNAMED_UNSPECIFIED
+}
+
 // Bands are how far the average quality of a mode's choices may lie below that
 // of always calling the subset's best single model, as a share of the latter.
 type Bands struct {
@@ -1680,7 +1818,7 @@ type Bands struct {
 
 func (x *Bands) Reset() {
 	*x = Bands{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1830,7 @@ func (x *Bands) String() string {
 func (*Bands) ProtoMessage() {}
 
 func (x *Bands) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1843,7 @@ func (x *Bands) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bands.ProtoReflect.Descriptor instead.
 func (*Bands) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Bands) GetBalanced() float64 {
@@ -1737,7 +1875,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +1887,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +1900,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Usage) GetEnabled() bool {
@@ -1793,7 +1931,7 @@ type Affinity struct {
 
 func (x *Affinity) Reset() {
 	*x = Affinity{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1943,7 @@ func (x *Affinity) String() string {
 func (*Affinity) ProtoMessage() {}
 
 func (x *Affinity) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1956,7 @@ func (x *Affinity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Affinity.ProtoReflect.Descriptor instead.
 func (*Affinity) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Affinity) GetStrategy() Affinity_Strategy {
@@ -1847,7 +1985,7 @@ type Defaults struct {
 
 func (x *Defaults) Reset() {
 	*x = Defaults{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1997,7 @@ func (x *Defaults) String() string {
 func (*Defaults) ProtoMessage() {}
 
 func (x *Defaults) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +2010,7 @@ func (x *Defaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Defaults.ProtoReflect.Descriptor instead.
 func (*Defaults) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{18}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Defaults) GetLimits() *Limits {
@@ -2071,7 +2209,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"publishers\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\n" +
 	"publishers\"L\n" +
 	"\fAllowedModes\x12<\n" +
-	"\x05modes\x18\x01 \x03(\x0e2\x13.wye.policy.v1.ModeB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x05modes\"\xae\x04\n" +
+	"\x05modes\x18\x01 \x03(\x0e2\x13.wye.policy.v1.ModeB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x05modes\"\xe5\x04\n" +
 	"\x06Limits\x129\n" +
 	"\x0emax_body_bytes\x18\x01 \x01(\rB\x0e\xbaH\v*\t\x18\x80\x80\x80\x80\x01(\x80\bH\x00R\fmaxBodyBytes\x88\x01\x01\x121\n" +
 	"\fmax_attempts\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\b(\x01H\x01R\vmaxAttempts\x88\x01\x01\x127\n" +
@@ -2082,10 +2220,26 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x13requests_per_minute\x18\x06 \x01(\rB\r\xbaH\n" +
 	"*\b\x18\x80\x94\xeb\xdc\x03(\x01H\x03R\x11requestsPerMinute\x88\x01\x01\x12>\n" +
 	"\x11tokens_per_minute\x18\a \x01(\rB\r\xbaH\n" +
-	"*\b\x18\x80\xa8ֹ\a(\x01H\x04R\x0ftokensPerMinute\x88\x01\x01B\x11\n" +
+	"*\b\x18\x80\xa8ֹ\a(\x01H\x04R\x0ftokensPerMinute\x88\x01\x01\x125\n" +
+	"\acallers\x18\b \x01(\v2\x1b.wye.policy.v1.CallerLimitsR\acallersB\x11\n" +
 	"\x0f_max_body_bytesB\x0f\n" +
 	"\r_max_attemptsB\x0f\n" +
 	"\r_max_cost_usdB\x16\n" +
+	"\x14_requests_per_minuteB\x14\n" +
+	"\x12_tokens_per_minute\"\xe3\x05\n" +
+	"\fCallerLimits\x12\x9a\x03\n" +
+	"\x06header\x18\x01 \x01(\tB\x81\x03\xbaH\xfd\x02\xba\x01\xf9\x02\n" +
+	"\x14caller_limits.header\x12\x8f\x01must be a header name such as x-team, of lower-case letters, digits and -, that neither carries a credential nor begins with x-wye- or x-envoy-\x1a\xce\x01this == '' || this.matches('^[a-z0-9][a-z0-9-]{0,63}$') && !this.startsWith('x-wye-') && !this.startsWith('x-envoy-') && !(this in ['authorization', 'proxy-authorization', 'api-key', 'x-api-key', 'cookie'])R\x06header\x12B\n" +
+	"\x13requests_per_minute\x18\x02 \x01(\rB\r\xbaH\n" +
+	"*\b\x18\x80\x94\xeb\xdc\x03(\x01H\x00R\x11requestsPerMinute\x88\x01\x01\x12>\n" +
+	"\x11tokens_per_minute\x18\x03 \x01(\rB\r\xbaH\n" +
+	"*\b\x18\x80\xa8ֹ\a(\x01H\x01R\x0ftokensPerMinute\x88\x01\x01\x12G\n" +
+	"\aunnamed\x18\x04 \x01(\x0e2#.wye.policy.v1.CallerLimits.UnnamedB\b\xbaH\x05\x82\x01\x02\x10\x01R\aunnamed\";\n" +
+	"\aUnnamed\x12\x17\n" +
+	"\x13UNNAMED_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06shared\x10\x01\x12\v\n" +
+	"\arefused\x10\x02B\x16\n" +
 	"\x14_requests_per_minuteB\x14\n" +
 	"\x12_tokens_per_minute\"\x8d\x01\n" +
 	"\x05Bands\x12:\n" +
@@ -2158,78 +2312,82 @@ func file_wye_policy_v1_policy_proto_rawDescGZIP() []byte {
 	return file_wye_policy_v1_policy_proto_rawDescData
 }
 
-var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(Capability)(0),             // 0: wye.policy.v1.Capability
 	(Protocol)(0),               // 1: wye.policy.v1.Protocol
 	(Api)(0),                    // 2: wye.policy.v1.Api
 	(Mode)(0),                   // 3: wye.policy.v1.Mode
-	(Affinity_Strategy)(0),      // 4: wye.policy.v1.Affinity.Strategy
-	(*Policy)(nil),              // 5: wye.policy.v1.Policy
-	(*Catalog)(nil),             // 6: wye.policy.v1.Catalog
-	(*Model)(nil),               // 7: wye.policy.v1.Model
-	(*Price)(nil),               // 8: wye.policy.v1.Price
-	(*LongContextPrice)(nil),    // 9: wye.policy.v1.LongContextPrice
-	(*Parameters)(nil),          // 10: wye.policy.v1.Parameters
-	(*Ability)(nil),             // 11: wye.policy.v1.Ability
-	(*Backend)(nil),             // 12: wye.policy.v1.Backend
-	(*FirstToken)(nil),          // 13: wye.policy.v1.FirstToken
-	(*Tls)(nil),                 // 14: wye.policy.v1.Tls
-	(*Credential)(nil),          // 15: wye.policy.v1.Credential
-	(*Deployment)(nil),          // 16: wye.policy.v1.Deployment
-	(*AgentTools)(nil),          // 17: wye.policy.v1.AgentTools
-	(*AllowedModes)(nil),        // 18: wye.policy.v1.AllowedModes
-	(*Limits)(nil),              // 19: wye.policy.v1.Limits
-	(*Bands)(nil),               // 20: wye.policy.v1.Bands
-	(*Usage)(nil),               // 21: wye.policy.v1.Usage
-	(*Affinity)(nil),            // 22: wye.policy.v1.Affinity
-	(*Defaults)(nil),            // 23: wye.policy.v1.Defaults
-	nil,                         // 24: wye.policy.v1.Parameters.ReasoningEffortEntry
-	nil,                         // 25: wye.policy.v1.Ability.SkillsEntry
-	nil,                         // 26: wye.policy.v1.Backend.ThinkingEntry
-	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
+	(CallerLimits_Unnamed)(0),   // 4: wye.policy.v1.CallerLimits.Unnamed
+	(Affinity_Strategy)(0),      // 5: wye.policy.v1.Affinity.Strategy
+	(*Policy)(nil),              // 6: wye.policy.v1.Policy
+	(*Catalog)(nil),             // 7: wye.policy.v1.Catalog
+	(*Model)(nil),               // 8: wye.policy.v1.Model
+	(*Price)(nil),               // 9: wye.policy.v1.Price
+	(*LongContextPrice)(nil),    // 10: wye.policy.v1.LongContextPrice
+	(*Parameters)(nil),          // 11: wye.policy.v1.Parameters
+	(*Ability)(nil),             // 12: wye.policy.v1.Ability
+	(*Backend)(nil),             // 13: wye.policy.v1.Backend
+	(*FirstToken)(nil),          // 14: wye.policy.v1.FirstToken
+	(*Tls)(nil),                 // 15: wye.policy.v1.Tls
+	(*Credential)(nil),          // 16: wye.policy.v1.Credential
+	(*Deployment)(nil),          // 17: wye.policy.v1.Deployment
+	(*AgentTools)(nil),          // 18: wye.policy.v1.AgentTools
+	(*AllowedModes)(nil),        // 19: wye.policy.v1.AllowedModes
+	(*Limits)(nil),              // 20: wye.policy.v1.Limits
+	(*CallerLimits)(nil),        // 21: wye.policy.v1.CallerLimits
+	(*Bands)(nil),               // 22: wye.policy.v1.Bands
+	(*Usage)(nil),               // 23: wye.policy.v1.Usage
+	(*Affinity)(nil),            // 24: wye.policy.v1.Affinity
+	(*Defaults)(nil),            // 25: wye.policy.v1.Defaults
+	nil,                         // 26: wye.policy.v1.Parameters.ReasoningEffortEntry
+	nil,                         // 27: wye.policy.v1.Ability.SkillsEntry
+	nil,                         // 28: wye.policy.v1.Backend.ThinkingEntry
+	(*durationpb.Duration)(nil), // 29: google.protobuf.Duration
 }
 var file_wye_policy_v1_policy_proto_depIdxs = []int32{
-	7,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
-	12, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
-	16, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
-	23, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
-	21, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
-	7,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
-	8,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
+	8,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
+	13, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
+	17, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
+	25, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
+	23, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
+	8,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
+	9,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
 	0,  // 7: wye.policy.v1.Model.capabilities:type_name -> wye.policy.v1.Capability
-	10, // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
-	11, // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
-	9,  // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
-	24, // 11: wye.policy.v1.Parameters.reasoning_effort:type_name -> wye.policy.v1.Parameters.ReasoningEffortEntry
-	25, // 12: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
+	11, // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
+	12, // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
+	10, // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
+	26, // 11: wye.policy.v1.Parameters.reasoning_effort:type_name -> wye.policy.v1.Parameters.ReasoningEffortEntry
+	27, // 12: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
 	1,  // 13: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
-	14, // 14: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
-	15, // 15: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
-	13, // 16: wye.policy.v1.Backend.first_token:type_name -> wye.policy.v1.FirstToken
+	15, // 14: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
+	16, // 15: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
+	14, // 16: wye.policy.v1.Backend.first_token:type_name -> wye.policy.v1.FirstToken
 	2,  // 17: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
-	26, // 18: wye.policy.v1.Backend.thinking:type_name -> wye.policy.v1.Backend.ThinkingEntry
-	27, // 19: wye.policy.v1.FirstToken.timeout:type_name -> google.protobuf.Duration
+	28, // 18: wye.policy.v1.Backend.thinking:type_name -> wye.policy.v1.Backend.ThinkingEntry
+	29, // 19: wye.policy.v1.FirstToken.timeout:type_name -> google.protobuf.Duration
 	3,  // 20: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
-	18, // 21: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
-	19, // 22: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
-	20, // 23: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
-	22, // 24: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
-	17, // 25: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
+	19, // 21: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
+	20, // 22: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
+	22, // 23: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
+	24, // 24: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
+	18, // 25: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
 	3,  // 26: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
-	27, // 27: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
-	27, // 28: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
-	4,  // 29: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
-	27, // 30: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
-	19, // 31: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
-	20, // 32: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
-	22, // 33: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	29, // 27: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
+	29, // 28: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
+	21, // 29: wye.policy.v1.Limits.callers:type_name -> wye.policy.v1.CallerLimits
+	4,  // 30: wye.policy.v1.CallerLimits.unnamed:type_name -> wye.policy.v1.CallerLimits.Unnamed
+	5,  // 31: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
+	29, // 32: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
+	20, // 33: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
+	22, // 34: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
+	24, // 35: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_wye_policy_v1_policy_proto_init() }
@@ -2251,13 +2409,14 @@ func file_wye_policy_v1_policy_proto_init() {
 	file_wye_policy_v1_policy_proto_msgTypes[14].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[15].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[16].OneofWrappers = []any{}
+	file_wye_policy_v1_policy_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wye_policy_v1_policy_proto_rawDesc), len(file_wye_policy_v1_policy_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   22,
+			NumEnums:      6,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
