@@ -133,7 +133,7 @@ func TestUsageReconciles(t *testing.T) {
 	if n := after.Sent - before.Sent; n > 3*streams {
 		t.Errorf("%d ext_proc messages went out for %d requests", n, streams)
 	}
-	if n := s.Stat(t, "grpc_access_log.logs_dropped"); n != 0 {
+	if n := s.Stat(t, "open_telemetry_access_log.wye.logs_dropped"); n != 0 {
 		t.Errorf("Envoy dropped %d access log entries", n)
 	}
 	if n := s.Stat(t, "lua.usage.errors"); n != 0 {

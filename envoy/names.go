@@ -84,12 +84,11 @@ const (
 	NamespaceUsage = "wye.usage"
 	// KeyUsage is the text of the last JSON object that the response had under
 	// the name usage and that counts tokens, such as
-	// {"prompt_tokens":11,"completion_tokens":22}. Absent: there was none.
+	// {"prompt_tokens":11,"completion_tokens":22}. Where that one does not count
+	// input, the last one that does comes before it, with UsageSeparator between.
+	// Absent: there was none.
 	KeyUsage = "usage"
 )
-
-// AccessLogName is the log_name of the access log that Envoy sends to Wye.
-const AccessLogName = "wye"
 
 // Cluster metadata, written by the control plane in NamespaceDecision: what a
 // response is annotated with, and, for whoever reads a config dump, which backend

@@ -12,6 +12,10 @@ import (
 // reference to the buffers.
 type outbound struct{ data mem.BufferSlice }
 
+// reader is a message of Config.Services that reads itself, and keeps nothing of
+// the bytes.
+type reader interface{ ReadMessage(data []byte) error }
+
 // codec moves inbound and outbound messages without generated types, and
 // everything else on the server, such as health checks, as protobuf does.
 type codec struct {
@@ -45,6 +49,11 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 // Unmarshal implements encoding.CodecV2. An inbound keeps a reference to data
 // until its release.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if r, ok := v.(reader); ok {
+		held := data.MaterializeToBuffer(c.buffers)
+		defer held.Free()
+		return r.ReadMessage(held.ReadOnlyData())
+	}
 	m, ok := v.(*inbound)
 	if !ok {
 		if err := c.fallback.Unmarshal(data, v); err != nil {

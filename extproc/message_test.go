@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -276,5 +277,28 @@ func TestBudget(t *testing.T) {
 	b.give(6)
 	if !b.take(6) {
 		t.Error("what was given back cannot be taken")
+	}
+}
+
+// collecting is a message of another service: it reads itself.
+type collecting struct {
+	got string
+	err error
+}
+
+func (c *collecting) ReadMessage(data []byte) error {
+	c.got = string(data)
+	return c.err
+}
+
+// A message that reads itself is handed its bytes, however they came, and its
+// error is the codec's.
+func TestCodecOfOtherServices(t *testing.T) {
+	t.Parallel()
+	c := newCodec(new(bufferPool))
+	refused := errors.New("refused")
+	m := &collecting{err: refused}
+	if err := c.Unmarshal(mem.BufferSlice{mem.SliceBuffer("in "), mem.SliceBuffer("pieces")}, m); !errors.Is(err, refused) || m.got != "in pieces" {
+		t.Errorf("%q, %v", m.got, err)
 	}
 }

@@ -22,8 +22,8 @@ func topModel(p *decided) int {
 // price finds the served model in s, the snapshot that decided, and adds what the
 // tokens cost there and at the models it is compared with. Those would have cut
 // the prompt into other tokens and written another answer, so the comparison is of
-// prices: what the same tokens would have cost.
-func (r *Record) price(s *router.Snapshot, top int) {
+// prices: what the same tokens would have cost. d is the deployment; nil: not known.
+func (r *Record) price(s *router.Snapshot, d *router.Deployment, top int) {
 	if r.Served == nil {
 		return
 	}
@@ -42,15 +42,15 @@ func (r *Record) price(s *router.Snapshot, top int) {
 	if r.Usage == nil {
 		return
 	}
-	cost := func(model int) *float64 {
-		usd := s.Models[model].Price.Cost(float64(r.Usage.Prompt), float64(r.Usage.Cached), float64(r.Usage.Completion))
-		return &usd
+	cost := func(model int, into *float64) *float64 {
+		*into = s.Models[model].Price.Cost(float64(r.Usage.Prompt), float64(r.Usage.Cached), float64(r.Usage.Completion))
+		return into
 	}
-	r.CostUSD = cost(model)
-	if d := s.Deployment([]byte(r.Deployment)); d != nil {
-		r.SingleUSD = cost(int(d.Single))
+	r.CostUSD = cost(model, &r.costs[0])
+	if d != nil {
+		r.SingleUSD = cost(int(d.Single), &r.costs[1])
 	}
 	if top != noModel {
-		r.TopUSD = cost(top)
+		r.TopUSD = cost(top, &r.costs[2])
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Record is one request, from its decision to its end. Its JSON form is a line of
-// the decision log. It is immutable once it has been handed out.
+// the decision log. Readers must not change it, nor keep a brief one.
 type Record struct {
 	Time       time.Time `json:"time"` // of the request's arrival
 	Decision   string    `json:"decision"`
@@ -57,6 +57,12 @@ type Record struct {
 	// charged is what was charged on admission, to limited too if it is not 0.
 	charged int
 	limited uint64
+
+	// What the pointers above are to, so that a record is one piece of memory.
+	place  Place
+	tokens Tokens
+	costs  [3]float64
+	inputs Inputs
 }
 
 // Place is a backend and what it serves.
@@ -146,17 +152,19 @@ func (r *Record) fill(p *decided, brief bool) {
 		r.Policy = p.snapshot.Hash
 	}
 	r.DecisionSeconds, r.Rate = p.elapsed.Seconds(), p.rate
-	r.Inputs = inputsOf(&p.request, p.body)
+	r.Inputs = &r.inputs
+	r.inputs.numbers(&p.request, p.body)
 	r.turn, r.charged, r.limited = p.request.Turn, p.request.Charged, p.request.Caller
+	if brief {
+		return
+	}
+	r.inputs.words(&p.request)
 	if p.request.Session.Model != 0 && p.snapshot != nil {
 		r.Inputs.Session = sessionOf(p.snapshot, p.request.Session)
 	}
 	if p.deployment != nil {
 		r.Inputs.Only = members(p.snapshot, p.deployment, p.request.Only)
 		r.Inputs.Deaf = members(p.snapshot, p.deployment, p.request.Deaf)
-	}
-	if brief {
-		return
 	}
 	for i := range p.candidates {
 		r.Candidates = append(r.Candidates, candidateOf(p.snapshot, &p.candidates[i]))
@@ -166,12 +174,17 @@ func (r *Record) fill(p *decided, brief bool) {
 	}
 }
 
-func inputsOf(req *router.Request, body int) *Inputs {
-	in := &Inputs{
-		Model: string(req.Deployment), Needs: req.Needs.String(), PromptTokens: req.PromptTokens, PromptTokensMax: req.PromptTokensMax,
-		OutputCap: req.OutputCap, Choices: req.Choices, Hash: fmt.Sprintf("%016x", req.Hash), TextBytes: req.Text.Bytes,
-		TurnBytes: req.Text.TurnBytes, Turns: req.Text.Turns, Tools: req.Text.Tool, Images: req.Text.Images, BodyBytes: body,
-	}
+// numbers fills in what is a number.
+func (in *Inputs) numbers(req *router.Request, body int) {
+	in.PromptTokens, in.PromptTokensMax = req.PromptTokens, req.PromptTokensMax
+	in.OutputCap, in.Choices = req.OutputCap, req.Choices
+	in.TextBytes, in.TurnBytes, in.Turns = req.Text.Bytes, req.Text.TurnBytes, req.Text.Turns
+	in.Tools, in.Images, in.BodyBytes = req.Text.Tool, req.Text.Images, body
+}
+
+// words fills in the rest.
+func (in *Inputs) words(req *router.Request) {
+	in.Model, in.Needs, in.Hash = string(req.Deployment), req.Needs.String(), fmt.Sprintf("%016x", req.Hash)
 	if req.API != router.APIChat {
 		in.API = req.API.String()
 	}
@@ -187,7 +200,6 @@ func inputsOf(req *router.Request, body int) *Inputs {
 	if t := &req.Text; len(t.System)+len(t.User)+len(t.History)+len(t.Tools) > 0 {
 		in.Text = &Text{System: string(t.System), User: string(t.User), History: string(t.History), Tools: string(t.Tools)}
 	}
-	return in
 }
 
 // sessionOf names what the keys of s stand for.

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
-
 	"wye/policies"
 	"wye/router"
 	"wye/usage"
@@ -21,7 +19,7 @@ func written(t *testing.T, s *router.Snapshot, keepText bool, req router.Request
 	var d router.Decision
 	_ = s.Route(&req, &d) // a refusal is noted as well
 	sink.Decided([]byte("id"), s, &req, &d, 1, 1)
-	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{entry("id", s.Hash, "c", object)})
+	export(t, sink, entry("id", s.Hash, "c", object))
 	line, err := json.Marshal(got.all[0])
 	if err != nil {
 		t.Fatal(err)

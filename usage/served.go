@@ -5,35 +5,8 @@ import (
 	"strings"
 	"time"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"wye/envoy"
 )
-
-// Served is what Envoy's access log says of one request after its end.
-type Served struct {
-	Decision, Deployment, Mode, Policy, Dropped string
-
-	// Backend, Model (the version) and Zone are those of the cluster of the last
-	// attempt; empty when there was no attempt.
-	Backend, Model, Zone string
-	Attempts             int
-	Status               int    // that the client was sent; 0: nothing was
-	Details              string // Envoy's response code details
-	Flags                []string
-	Stream               bool   // the answer was server-sent events
-	Caller               string // value of the caller header, clipped
-	TraceParent          string
-
-	Start time.Time
-	// First is the time from the request's arrival to the first byte of the
-	// provider's last response, Total to the end; 0 is unknown.
-	First, Total time.Duration
-
-	Tokens  Tokens
-	Unknown Unknown // why Tokens are not known; empty when they are
-}
 
 // Unknown says why the tokens of an answer are not known.
 type Unknown string
@@ -48,102 +21,61 @@ const (
 	Implausible     Unknown = "implausible" // its usage was not counts
 	maxCallerBytes          = 128
 	maxDetailsBytes         = 256
+	maxTraceBytes           = 256
 )
 
-// flags are the names of Envoy's response flags, as its logs spell them, that
-// may apply to a routed request.
-var flags = []struct {
-	name string
-	set  func(*accesslogv3.ResponseFlags) bool
-}{
-	{"UH", (*accesslogv3.ResponseFlags).GetNoHealthyUpstream},
-	{"UF", (*accesslogv3.ResponseFlags).GetUpstreamConnectionFailure},
-	{"UO", (*accesslogv3.ResponseFlags).GetUpstreamOverflow},
-	{"UT", (*accesslogv3.ResponseFlags).GetUpstreamRequestTimeout},
-	{"UR", (*accesslogv3.ResponseFlags).GetUpstreamRemoteReset},
-	{"LR", (*accesslogv3.ResponseFlags).GetLocalReset},
-	{"UC", (*accesslogv3.ResponseFlags).GetUpstreamConnectionTermination},
-	{"NR", (*accesslogv3.ResponseFlags).GetNoRouteFound},
-	{"RL", (*accesslogv3.ResponseFlags).GetRateLimited},
-	{"DC", (*accesslogv3.ResponseFlags).GetDownstreamConnectionTermination},
-	{"URX", (*accesslogv3.ResponseFlags).GetUpstreamRetryLimitExceeded},
-	{"SI", (*accesslogv3.ResponseFlags).GetStreamIdleTimeout},
-	{"DPE", (*accesslogv3.ResponseFlags).GetDownstreamProtocolError},
-	{"UMSDR", (*accesslogv3.ResponseFlags).GetUpstreamMaxStreamDurationReached},
-	{"UPE", (*accesslogv3.ResponseFlags).GetUpstreamProtocolError},
-	{"NC", (*accesslogv3.ResponseFlags).GetNoClusterFound},
-	{"OM", (*accesslogv3.ResponseFlags).GetOverloadManager},
-	{"DF", (*accesslogv3.ResponseFlags).GetDnsResolutionFailure},
+// read fills in what Envoy's access log says of a request after its end. false: the
+// line is of no request of ours, since it has no decision id.
+func (r *Record) read(l *line, names *names) bool {
+	if len(l.field[envoy.LogDecision]) == 0 {
+		return false
+	}
+	r.Time = l.at
+	r.Decision = clip(string(l.field[envoy.LogDecision]), maxID)
+	r.Deployment = names.of(l.field[envoy.LogDeployment])
+	r.Mode = names.of(l.field[envoy.LogMode])
+	r.Policy = names.of(l.field[envoy.LogPolicy])
+	r.Dropped = names.of(l.field[envoy.LogDropped])
+	r.Caller = clip(names.of(l.field[envoy.LogCaller]), maxCallerBytes)
+	r.TraceParent = clip(string(l.field[envoy.LogTraceParent]), maxTraceBytes)
+	r.Attempts = l.number(envoy.LogAttempts)
+	r.Status = l.number(envoy.LogStatus)
+	r.Details = clip(names.of(l.field[envoy.LogDetails]), maxDetailsBytes)
+	if f := l.field[envoy.LogFlags]; len(f) > 0 {
+		r.Flags = strings.Split(clip(string(f), maxDetailsBytes), ",")
+	}
+	first, total := micros(l.number(envoy.LogFirst)), micros(l.number(envoy.LogTotal))
+	if total == 0 {
+		total = time.Duration(l.number(envoy.LogElapsed)) * time.Millisecond
+	}
+	r.FirstSeconds, r.TotalSeconds = first.Seconds(), total.Seconds()
+	r.Stream = strings.HasPrefix(names.of(l.field[envoy.LogType]), "text/event-stream")
+	if backend := l.field[envoy.LogBackend]; len(backend) > 0 {
+		r.place = Place{Version: names.of(l.field[envoy.LogModel]), Backend: names.of(backend), Zone: names.of(l.field[envoy.LogZone])}
+		r.Served = &r.place
+	}
+	if r.tokens, r.Unknown = r.tokensOf(l); r.Unknown == "" {
+		r.Usage = &r.tokens
+	}
+	return true
 }
 
-// ServedOf reads an access log entry. callerHeader names the header that says who
-// called, in lower case; empty: none. ok is false for an entry without a decision
-// id, which is of no request of ours.
-func ServedOf(e *accesslogv3.HTTPAccessLogEntry, callerHeader string) (s Served, ok bool) {
-	common, response := e.GetCommonProperties(), e.GetResponse()
-	headers := response.GetResponseHeaders()
-	metadata := common.GetMetadata().GetFilterMetadata()
-	decision := metadata[envoy.NamespaceDecision].GetFields()
-	either := func(key, header string) string {
-		if v := decision[key].GetStringValue(); v != "" {
-			return v
-		}
-		return headers[header]
-	}
-	s = Served{
-		Decision:   either(envoy.KeyDecision, envoy.HeaderDecision),
-		Deployment: either(envoy.KeyDeployment, envoy.HeaderDeployment),
-		Mode:       either(envoy.KeyMode, envoy.HeaderMode),
-		Policy:     either(envoy.KeyPolicy, envoy.HeaderPolicy),
-		Dropped:    decision[envoy.KeyDropped].GetStringValue(),
+func micros(n int) time.Duration { return time.Duration(n) * time.Microsecond }
 
-		Backend:  common.GetCustomTags()[envoy.KeyBackend],
-		Model:    common.GetCustomTags()[envoy.KeyModel],
-		Zone:     common.GetCustomTags()[envoy.KeyZone],
-		Attempts: int(common.GetUpstreamRequestAttemptCount()),
-		Status:   int(response.GetResponseCode().GetValue()),
-		Details:  clip(response.GetResponseCodeDetails(), maxDetailsBytes),
-
-		TraceParent: e.GetRequest().GetRequestHeaders()["traceparent"],
-		Start:       common.GetStartTime().AsTime(),
-		First:       common.GetTimeToFirstUpstreamRxByte().AsDuration(),
-		Total:       common.GetTimeToLastDownstreamTxByte().AsDuration(),
-	}
-	if s.Decision == "" {
-		return Served{}, false
-	}
-	s.Stream = strings.HasPrefix(headers["content-type"], "text/event-stream")
-	if callerHeader != "" {
-		s.Caller = clip(e.GetRequest().GetRequestHeaders()[callerHeader], maxCallerBytes)
-	}
-	if d := common.GetDuration(); s.Total == 0 && d != nil {
-		s.Total = d.AsDuration()
-	}
-	if f := common.GetResponseFlags(); f != nil {
-		for i := range flags {
-			if flags[i].set(f) {
-				s.Flags = append(s.Flags, flags[i].name)
-			}
-		}
-	}
-	s.Tokens, s.Unknown = tokensOf(&s, metadata[envoy.NamespaceUsage], headers)
-	return s, true
-}
-
-func tokensOf(s *Served, noted *structpb.Struct, headers map[string]string) (Tokens, Unknown) {
+func (r *Record) tokensOf(l *line) (Tokens, Unknown) {
 	// Whatever else happened, counts that arrived are what is billed.
-	if object := noted.GetFields()[envoy.KeyUsage].GetStringValue(); object != "" {
-		if t, ok := ParseTokens(object); ok {
+	if object := l.field[envoy.LogUsage]; len(object) > 0 {
+		if t, ok := ParseTokens(string(object)); ok {
 			return t, ""
 		}
 		return Tokens{}, Implausible
 	}
-	switch coding := headers["content-encoding"]; {
-	case s.Backend == "" || s.Status != http.StatusOK:
+	switch coding := string(l.field[envoy.LogCoding]); {
+	case r.Served == nil || r.Status != http.StatusOK:
 		return Tokens{}, NoAnswer
 	case coding != "" && coding != "identity":
 		return Tokens{}, Compressed
-	case len(s.Flags) > 0 || s.First == 0:
+	case len(r.Flags) > 0 || r.FirstSeconds == 0:
 		return Tokens{}, Interrupted
 	}
 	return Tokens{}, Unreported

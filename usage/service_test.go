@@ -2,28 +2,42 @@ package usage_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 	"time"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
-	servicev3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	collectorv1 "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
+	"wye/internal/loglines"
 	"wye/router"
 	"wye/usage"
 )
 
-func serve(t *testing.T, s *usage.Service) servicev3.AccessLogServiceClient {
+// codec does what that of the ext_proc server does.
+type codec struct{ encoding.CodecV2 }
+
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if r, ok := v.(interface{ ReadMessage([]byte) error }); ok {
+		return r.ReadMessage(data.Materialize()) //nolint:misspell // gRPC's spelling
+	}
+	return fmt.Errorf("unexpected %T", v)
+}
+
+func serve(t *testing.T, s *usage.Service) collectorv1.LogsServiceClient {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
+	server := grpc.NewServer(grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}))
 	s.Register(server)
 	go func() { _ = server.Serve(lis) }() // ends with Stop
 	t.Cleanup(server.Stop)
@@ -32,76 +46,38 @@ func serve(t *testing.T, s *usage.Service) servicev3.AccessLogServiceClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return servicev3.NewAccessLogServiceClient(conn)
-}
-
-func message(log string, entries ...*accesslogv3.HTTPAccessLogEntry) *servicev3.StreamAccessLogsMessage {
-	m := &servicev3.StreamAccessLogsMessage{LogEntries: &servicev3.StreamAccessLogsMessage_HttpLogs{
-		HttpLogs: &servicev3.StreamAccessLogsMessage_HTTPAccessLogEntries{LogEntry: entries},
-	}}
-	if log != "" {
-		m.Identifier = &servicev3.StreamAccessLogsMessage_Identifier{LogName: log}
-	}
-	return m
+	return collectorv1.NewLogsServiceClient(conn)
 }
 
 func TestService(t *testing.T) {
 	t.Parallel()
 	sink, got, _ := newSink(t, usage.Config{})
 	sink.Policy(snapshot(t, "p1", router.Usage{}))
-	service := usage.NewService(sink)
-	client := serve(t, service)
+	client := serve(t, usage.NewService(sink))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	stream, err := client.StreamAccessLogs(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, m := range []*servicev3.StreamAccessLogsMessage{
-		message("wye", entry("a", "p1", "c", object)), message("", entry("b", "p1", "c", object), entry("c", "p1", "c", object)), message(""),
+	for i, request := range []*collectorv1.ExportLogsServiceRequest{
+		loglines.Request(entry("a", "p1", "c", object)),
+		loglines.Request(entry("b", "p1", "c", object), entry("c", "p1", "c", object)),
+		loglines.Request(),
 	} {
-		if err := stream.Send(m); err != nil {
-			t.Fatalf("message %d: %v", i, err)
+		response, err := client.Export(ctx, request)
+		if err != nil || response.GetPartialSuccess() != nil {
+			t.Fatalf("batch %d: %v, %v", i, response, err)
 		}
 	}
-	if _, err := stream.CloseAndRecv(); err != nil {
-		t.Fatal(err)
-	}
-	if len(got.all) != 3 {
+	if len(got.all) != 3 || got.all[2].Decision != "c" {
 		t.Errorf("%d records", len(got.all))
 	}
-	for name, m := range map[string]*servicev3.StreamAccessLogsMessage{"another log": message("other"), "no name": message("")} {
-		bad, err := client.StreamAccessLogs(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = bad.Send(m) // whether it fails depends on who is first
-		if _, err := bad.CloseAndRecv(); status.Code(err) != codes.InvalidArgument {
-			t.Errorf("%s: %v", name, err)
-		}
+	conn, err := client.Export(ctx, nil, grpc.ForceCodecV2(nonsense{codec{encoding.GetCodecV2(proto.Name)}}))
+	if status.Code(err) != codes.Internal || conn != nil && conn.GetPartialSuccess() != nil {
+		t.Errorf("nonsense: %v", err)
 	}
+}
 
-	// Stop ends a stream that would go on, and refuses later ones.
-	open, err := client.StreamAccessLogs(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := open.Send(message("wye", entry("d", "p1", "c", object))); err != nil {
-		t.Fatal(err)
-	}
-	for sink.Counts().Entries < 4 {
-		time.Sleep(time.Millisecond)
-	}
-	service.Stop()
-	service.Stop()
-	if err := open.RecvMsg(new(servicev3.StreamAccessLogsResponse)); status.Code(err) != codes.Unavailable {
-		t.Errorf("the open stream ended with %v", err)
-	}
-	late, err := client.StreamAccessLogs(ctx)
-	if err == nil {
-		_, err = late.CloseAndRecv()
-	}
-	if status.Code(err) != codes.Unavailable {
-		t.Errorf("a late stream: %v", err)
-	}
+// nonsense sends what is no message.
+type nonsense struct{ encoding.CodecV2 }
+
+func (nonsense) Marshal(any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer{0x0a, 0xff}}, nil
 }

@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
-
 	"wye/router"
 )
 
@@ -15,8 +13,9 @@ type Config struct {
 	// Readers are called with every record, one after the other, from the
 	// goroutine that received it, possibly several at once; they must be quick.
 	Readers []func(*Record)
-	// Brief leaves out of records what only the decision log wants:
-	// candidates and chain.
+	// Brief leaves out of records what only the decision log wants: candidates,
+	// chain, and of the inputs all but numbers. A brief record is the next one's
+	// once its readers have returned.
 	Brief bool
 	// KeepText keeps the text that the predictor read in each record.
 	KeepText bool
@@ -43,6 +42,8 @@ const reportMargin = time.Minute
 type Sink struct {
 	config  Config
 	pending *pending
+	names   *names
+	records sync.Pool // of *Record, where they are brief
 
 	mu       sync.RWMutex
 	policies []*router.Snapshot // the newest last
@@ -59,7 +60,7 @@ func NewSink(c Config) *Sink {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Sink{config: c, pending: newPending(c.MaxPending, c.KeepText), readers: c.Readers}
+	return &Sink{config: c, pending: newPending(c.MaxPending, c.KeepText), names: newNames(), readers: c.Readers}
 }
 
 // Policy tells the sink of a policy that comes into force.
@@ -85,20 +86,16 @@ func (s *Sink) Policy(snapshot *router.Snapshot) {
 	s.pending.setMaxAge(longest + reportMargin)
 }
 
-// policy returns the policy of that hash, nil when it is forgotten, and the one in
-// force.
-func (s *Sink) policy(hash string) (of, current *router.Snapshot) {
+// policy returns the policy of that hash, nil when it is forgotten.
+func (s *Sink) policy(hash string) *router.Snapshot {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if n := len(s.policies); n > 0 {
-		current = s.policies[n-1]
-	}
 	for _, p := range s.policies {
 		if p.Hash == hash {
-			return p, current
+			return p
 		}
 	}
-	return nil, current
+	return nil
 }
 
 // Decided notes the decision about a request, or how far it came when it was
@@ -113,56 +110,54 @@ func (s *Sink) Decided(id []byte, snapshot *router.Snapshot, req *router.Request
 	}
 }
 
-// Entries takes access log entries.
-func (s *Sink) Entries(entries []*accesslogv3.HTTPAccessLogEntry) {
-	_, current := s.policy("")
-	caller := ""
-	if current != nil {
-		caller = current.Usage.CallerHeader
-	}
-	for _, e := range entries {
-		s.entries.Add(1)
-		served, ok := ServedOf(e, caller)
-		if !ok {
-			s.strangers.Add(1)
-			continue
-		}
-		r := s.record(&served)
+// Export takes a batch of access log entries, a serialised
+// ExportLogsServiceRequest of OpenTelemetry, of which nothing is kept. When it is
+// malformed, the entries before the fault count.
+func (s *Sink) Export(batch []byte) error { return eachLine(batch, s.entry) }
+
+func (s *Sink) entry(l *line) {
+	s.entries.Add(1)
+	r := s.blank()
+	if r.read(l, s.names) {
+		s.join(r)
 		for _, read := range s.readers {
 			read(r)
 		}
+	} else {
+		s.strangers.Add(1)
+	}
+	if s.config.Brief {
+		s.records.Put(r)
 	}
 }
 
-// record makes the record of a request that is over.
-func (s *Sink) record(v *Served) *Record {
-	r := &Record{
-		Time: v.Start, Decision: v.Decision, Deployment: v.Deployment, Mode: v.Mode, Policy: v.Policy,
-		Caller: v.Caller, TraceParent: v.TraceParent, Status: v.Status, Details: v.Details, Flags: v.Flags, Stream: v.Stream,
-		Attempts: v.Attempts, Dropped: v.Dropped, Unknown: v.Unknown,
-		FirstSeconds: v.First.Seconds(), TotalSeconds: v.Total.Seconds(),
+// blank returns an empty record.
+func (s *Sink) blank() *Record {
+	if r, ok := s.records.Get().(*Record); ok {
+		*r = Record{}
+		return r
 	}
+	return new(Record)
+}
+
+// join adds the decision to the record of a request that is over.
+func (s *Sink) join(r *Record) {
 	var snapshot *router.Snapshot
+	var deployment *router.Deployment
 	top := noModel
-	key, ok := makeID(v.Decision)
+	key, ok := makeID(r.Decision)
 	if !ok || !s.pending.take(key, func(p *decided) {
 		r.fill(p, s.config.Brief)
-		snapshot, top = p.snapshot, topModel(p)
+		snapshot, deployment, top = p.snapshot, p.deployment, topModel(p)
 	}) {
 		s.undecided.Add(1)
-		snapshot, _ = s.policy(v.Policy)
-	}
-	if v.Backend != "" {
-		r.Served = &Place{Version: v.Model, Backend: v.Backend, Zone: v.Zone}
-	}
-	if v.Unknown == "" {
-		tokens := v.Tokens
-		r.Usage = &tokens
+		if snapshot = s.policy(r.Policy); snapshot != nil {
+			deployment = snapshot.Deployment([]byte(r.Deployment))
+		}
 	}
 	if snapshot != nil {
-		r.price(snapshot, top)
+		r.price(snapshot, deployment, top)
 	}
-	return r
 }
 
 // Read adds a reader. It must not be called once entries may come.

@@ -8,13 +8,8 @@ import (
 	"testing"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
-
+	"wye/envoy"
+	"wye/internal/loglines"
 	"wye/router"
 	"wye/usage"
 )
@@ -78,31 +73,25 @@ func (c *clock) add(d time.Duration) {
 }
 
 // entry is what Envoy reports of a request that backend served.
-func entry(id, policy, backend, object string) *accesslogv3.HTTPAccessLogEntry {
-	text := structpb.NewStringValue
-	e := &accesslogv3.HTTPAccessLogEntry{
-		CommonProperties: &accesslogv3.AccessLogCommon{
-			StartTime:                   timestamppb.New(time.Unix(1_800_000_000, 0)),
-			TimeToFirstUpstreamRxByte:   durationpb.New(300 * time.Millisecond),
-			TimeToLastDownstreamTxByte:  durationpb.New(2 * time.Second),
-			UpstreamRequestAttemptCount: 1,
-			ResponseFlags:               &accesslogv3.ResponseFlags{},
-			Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
-				"wye": {Fields: map[string]*structpb.Value{
-					"decision": text(id), "deployment": text("chat"), "mode": text("cost"), "policy": text(policy),
-				}},
-			}},
-			CustomTags: map[string]string{"backend": backend, "model": "version-of-" + backend, "zone": "zone-of-" + backend},
-		},
-		Request: &accesslogv3.HTTPRequestProperties{RequestHeaders: map[string]string{"x-team": "red", "traceparent": "00-1-2-03"}},
-		Response: &accesslogv3.HTTPResponseProperties{
-			ResponseCode: wrapperspb.UInt32(200), ResponseCodeDetails: "via_upstream", ResponseHeaders: map[string]string{"content-type": "application/json"},
-		},
+func entry(id, policy, backend, object string) loglines.Line {
+	l := loglines.Line{At: time.Unix(1_800_000_000, 0)}
+	for f, value := range map[envoy.LogField]string{
+		envoy.LogDecision: id, envoy.LogDeployment: "chat", envoy.LogMode: "cost", envoy.LogPolicy: policy,
+		envoy.LogBackend: backend, envoy.LogModel: "version-of-" + backend, envoy.LogZone: "zone-of-" + backend,
+		envoy.LogAttempts: "1", envoy.LogStatus: "200", envoy.LogDetails: "via_upstream", envoy.LogFirst: "300000", envoy.LogTotal: "2000000",
+		envoy.LogElapsed: "2001", envoy.LogType: "application/json", envoy.LogTraceParent: "00-1-2-03", envoy.LogCaller: "red", envoy.LogUsage: object,
+	} {
+		l.Field[f] = value
 	}
-	if object != "" {
-		e.CommonProperties.Metadata.FilterMetadata["wye.usage"] = &structpb.Struct{Fields: map[string]*structpb.Value{"usage": text(object)}}
+	return l
+}
+
+// export hands lines to the sink as Envoy does.
+func export(t testing.TB, sink *usage.Sink, lines ...loglines.Line) {
+	t.Helper()
+	if err := sink.Export(loglines.Batch(lines...)); err != nil {
+		t.Fatal(err)
 	}
-	return e
 }
 
 const object = `{"prompt_tokens":100,"completion_tokens":10,"prompt_tokens_details":{"cached_tokens":40}}`
@@ -148,7 +137,7 @@ func TestRecord(t *testing.T) {
 		Session: router.Session{Model: router.Key("cheap"), Backend: router.Key("c"), CachedTokens: 50}, Affinity: router.AffinitySticky,
 		Turn: router.Turn{Content: 1, Named: 2},
 	})
-	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{entry("1234567890abcdef", "p1", "c", object)})
+	export(t, sink, entry("1234567890abcdef", "p1", "c", object))
 	if len(got.all) != 1 {
 		t.Fatalf("%d records", len(got.all))
 	}
@@ -203,7 +192,7 @@ func TestBrief(t *testing.T) {
 	s := snapshot(t, "p1", router.Usage{})
 	sink.Policy(s)
 	decide(t, sink, s, "a", router.Request{PromptTokens: 90, Turn: router.Turn{Content: 1}})
-	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{entry("a", "p1", "c", object)})
+	export(t, sink, entry("a", "p1", "c", object))
 	r := got.all[0]
 	if len(r.Candidates) != 0 || len(r.Chain) != 0 {
 		t.Errorf("candidates %v, chain %v", r.Candidates, r.Chain)
@@ -217,54 +206,48 @@ func TestBrief(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name string
-		edit func(*accesslogv3.HTTPAccessLogEntry)
-		want usage.Unknown
+		name  string
+		field envoy.LogField
+		value string
+		want  usage.Unknown
 	}{
-		{"complete", func(*accesslogv3.HTTPAccessLogEntry) {}, usage.Unreported},
-		{"broken off", func(e *accesslogv3.HTTPAccessLogEntry) {
-			e.CommonProperties.ResponseFlags.DownstreamConnectionTermination = true
-		}, usage.Interrupted},
-		{"compressed", func(e *accesslogv3.HTTPAccessLogEntry) { e.Response.ResponseHeaders["content-encoding"] = "br" }, usage.Compressed},
-		{"identity", func(e *accesslogv3.HTTPAccessLogEntry) { e.Response.ResponseHeaders["content-encoding"] = "identity" }, usage.Unreported},
-		{"an error", func(e *accesslogv3.HTTPAccessLogEntry) { e.Response.ResponseCode = wrapperspb.UInt32(500) }, usage.NoAnswer},
-		{"refused", func(e *accesslogv3.HTTPAccessLogEntry) { e.CommonProperties.CustomTags = nil }, usage.NoAnswer},
-		{"nonsense", func(e *accesslogv3.HTTPAccessLogEntry) {
-			e.CommonProperties.Metadata.FilterMetadata["wye.usage"] = &structpb.Struct{Fields: map[string]*structpb.Value{"usage": structpb.NewStringValue("{}")}}
-		}, usage.Implausible},
+		{"complete", envoy.LogUsage, "", usage.Unreported},
+		{"broken off", envoy.LogFlags, "DC", usage.Interrupted},
+		{"before it began", envoy.LogFirst, "", usage.Interrupted},
+		{"compressed", envoy.LogCoding, "br", usage.Compressed},
+		{"identity", envoy.LogCoding, "identity", usage.Unreported},
+		{"an error", envoy.LogStatus, "500", usage.NoAnswer},
+		{"refused", envoy.LogBackend, "", usage.NoAnswer},
+		{"nonsense", envoy.LogUsage, "{}", usage.Implausible},
+		{"separators", envoy.LogUsage, "\x1f\x1f", usage.Implausible},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			e := entry("id", "p1", "c", "")
-			tt.edit(e)
-			got, ok := usage.ServedOf(e, "")
-			if !ok || got.Unknown != tt.want || got.Caller != "" {
-				t.Errorf("%+v, %t", got, ok)
+			sink, got, _ := newSink(t, usage.Config{})
+			export(t, sink, entry("id", "p1", "c", "").With(tt.field, tt.value))
+			if r := got.all[0]; r.Unknown != tt.want || r.Usage != nil {
+				t.Error(r)
 			}
 		})
 	}
 }
 
-// A refusal has no metadata, but response headers.
+// A refusal has no attempt, and times of its own.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	sink, got, _ := newSink(t, usage.Config{})
 	s := snapshot(t, "p1", router.Usage{})
 	sink.Policy(s)
 	decide(t, sink, s, "refused", router.Request{Needs: router.CapVision})
-	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{{
-		CommonProperties: &accesslogv3.AccessLogCommon{},
-		Response: &accesslogv3.HTTPResponseProperties{
-			ResponseCode: wrapperspb.UInt32(400), ResponseCodeDetails: "wye_no_candidate",
-			ResponseHeaders: map[string]string{"x-wye-decision": "refused", "x-wye-deployment": "chat", "x-wye-policy": "p1"},
-		},
-	}, {}})
+	refused := loglines.Line{At: time.Unix(5, 0)}.With(envoy.LogDecision, "refused").With(envoy.LogDeployment, "chat").
+		With(envoy.LogPolicy, "p1").With(envoy.LogStatus, "400").With(envoy.LogDetails, "wye_no_candidate").With(envoy.LogElapsed, "3")
+	export(t, sink, refused, loglines.Line{})
 	if len(got.all) != 1 {
 		t.Fatalf("%d records", len(got.all))
 	}
 	r := got.all[0]
-	if r.Status != 400 || r.Details != "wye_no_candidate" || r.Unknown != usage.NoAnswer || r.Served != nil || len(r.Candidates) != 3 ||
+	if r.Status != 400 || r.TotalSeconds != 0.003 || r.Time.Unix() != 5 || r.Details != "wye_no_candidate" || r.Unknown != usage.NoAnswer || r.Served != nil || len(r.Candidates) != 3 ||
 		r.Candidates[0].Eliminated != "lacks a capability" || r.Candidates[0].Lacks != "vision" || r.CostUSD != nil {
 		t.Errorf("%+v", r)
 	}
@@ -285,11 +268,11 @@ func TestLateRecord(t *testing.T) {
 	changed := snapshot(t, "new", router.Usage{})
 	changed.Models[0].Price.Input = 1000
 	sink.Policy(changed)
-	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{entry("a", "old", "c", object)})
+	export(t, sink, entry("a", "old", "c", object))
 	now.add(10 * time.Minute) // more than any timeout
-	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{
+	export(t, sink,
 		entry("b", "old", "c", object), entry("c", "new", "c", object), entry("d", "forgotten", "c", object), entry("e", "new", "elsewhere", object),
-	})
+	)
 	if c := sink.Counts(); c.Undecided != 3 || c.Pending != 0 {
 		t.Errorf("counts %+v", c)
 	}
@@ -318,7 +301,7 @@ func TestPendingIsBounded(t *testing.T) {
 	if c := sink.Counts(); c.Pending != 10 || c.Crowded != 15 || c.Expired != 0 {
 		t.Errorf("counts %+v", c)
 	}
-	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{entry("id24", "p1", "c", object), entry("id14", "p1", "c", object), entry("id20", "p1", "c", object)})
+	export(t, sink, entry("id24", "p1", "c", object), entry("id14", "p1", "c", object), entry("id20", "p1", "c", object))
 	if c := sink.Counts(); c.Pending != 8 || c.Undecided != 1 {
 		t.Errorf("counts %+v", c)
 	}
@@ -371,7 +354,7 @@ func TestKeepText(t *testing.T) {
 	text := []byte("system user history tools")
 	decide(t, sink, s, "a", router.Request{Text: router.Text{System: text[:6], User: text[7:11], History: text[12:19], Tools: text[20:]}})
 	copy(text, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
-	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{entry("a", "p1", "c", object)})
+	export(t, sink, entry("a", "p1", "c", object))
 	if in := got.all[0].Inputs; in.Text == nil || *in.Text != (usage.Text{System: "system", User: "user", History: "history", Tools: "tools"}) {
 		t.Errorf("text %+v", in.Text)
 	}
@@ -391,7 +374,7 @@ func TestSinkConcurrently(t *testing.T) {
 				id := fmt.Sprintf("%d-%d", g, i)
 				decide(t, sink, s, id, router.Request{})
 				sink.Policy(s)
-				sink.Entries([]*accesslogv3.HTTPAccessLogEntry{entry(id, "p1", "m", object)})
+				export(t, sink, entry(id, "p1", "m", object))
 				ledger.Summary()
 			}
 		})
@@ -425,12 +408,40 @@ func BenchmarkDecided(b *testing.B) {
 	}
 }
 
-func BenchmarkEntries(b *testing.B) {
-	sink := usage.NewSink(usage.Config{Readers: []func(*usage.Record){usage.NewLedger(time.Now()).Add}})
+func BenchmarkExport(b *testing.B) {
+	sink := usage.NewSink(usage.Config{Brief: true, Readers: []func(*usage.Record){usage.NewLedger(time.Now()).Add}})
 	sink.Policy(snapshot(b, "p1", router.Usage{}))
-	e := []*accesslogv3.HTTPAccessLogEntry{entry("0123456789abcdef", "p1", "c", object)}
+	batch := loglines.Batch(entry("0123456789abcdef", "p1", "c", object))
 	b.ReportAllocs()
 	for b.Loop() {
-		sink.Entries(e)
+		if err := sink.Export(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// What remains are the strings that differ from request to request: id, trace
+// parent and usage object.
+func TestExportAllocatesLittle(t *testing.T) {
+	sink := usage.NewSink(usage.Config{Brief: true, Readers: []func(*usage.Record){usage.NewLedger(time.Now()).Add}})
+	s := snapshot(t, "p1", router.Usage{})
+	sink.Policy(s)
+	batch := loglines.Batch(entry("0123456789abcdef", "p1", "c", object))
+	var d router.Decision
+	req := router.Request{Deployment: []byte("chat"), PromptTokens: 9}
+	if err := s.Route(&req, &d); err != nil {
+		t.Fatal(err)
+	}
+	one := func() {
+		sink.Decided([]byte("0123456789abcdef"), s, &req, &d, 100, time.Microsecond)
+		if err := sink.Export(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if allocs := testing.AllocsPerRun(1000, one); allocs > 4 {
+		t.Errorf("%v allocations", allocs)
+	}
+	if c := sink.Counts(); c.Undecided != 0 {
+		t.Errorf("%+v", c)
 	}
 }

@@ -2,8 +2,11 @@ package usage
 
 import (
 	"math"
+	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"wye/envoy"
 )
 
 // Tokens is what a provider says that a call used.
@@ -31,14 +34,19 @@ const maxTokens = 1 << 40
 // (input_tokens without what was cached, cache_read_input_tokens,
 // cache_creation_input_tokens, output_tokens). ok is false unless both input and
 // output are counts; a part that is larger than its whole is cut to it.
+//
+// Anthropic's streams report usage in parts: input and cache when they begin,
+// output at the end. Both objects may be given, with envoy.UsageSeparator between;
+// what only the first one has is taken from there.
 func ParseTokens(object string) (t Tokens, ok bool) {
-	if !gjson.Valid(object) {
+	first, last, two := strings.Cut(object, envoy.UsageSeparator)
+	if !two {
+		first, last = "", object
+	}
+	if !isObject(last) || two && !isObject(first) {
 		return Tokens{}, false
 	}
-	u := gjson.Parse(object)
-	if !u.IsObject() {
-		return Tokens{}, false
-	}
+	u := parts{gjson.Parse(last), gjson.Parse(first)}
 	if prompt := u.Get("prompt_tokens"); prompt.Exists() {
 		t.Prompt = count(prompt)
 		t.Completion = optional(u.Get("completion_tokens")) // embeddings have none
@@ -61,6 +69,19 @@ func ParseTokens(object string) (t Tokens, ok bool) {
 	t.Cached = min(max(t.Cached, 0), t.Prompt)
 	t.Reasoning = min(max(t.Reasoning, 0), t.Completion)
 	return t, true
+}
+
+func isObject(text string) bool { return gjson.Valid(text) && gjson.Parse(text).IsObject() }
+
+// parts are usage objects, of which the first to have a member counts.
+type parts [2]gjson.Result
+
+// Get returns the member at path.
+func (p *parts) Get(path string) gjson.Result {
+	if r := p[0].Get(path); r.Exists() {
+		return r
+	}
+	return p[1].Get(path)
 }
 
 // count is a whole number from 0 to maxTokens, else -1.

@@ -3,7 +3,6 @@ package xds
 import (
 	"time"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
@@ -45,7 +44,7 @@ func (b *builder) listener(a envoy.Address) *listenerv3.Listener {
 		StreamIdleTimeout: durationpb.New(time.Minute),
 	}
 	if !b.snapshot.Usage.Off {
-		hcm.AccessLog = []*accesslogv3.AccessLog{b.usageLog()}
+		hcm.AccessLog = b.usageLogs()
 	}
 	return &listenerv3.Listener{
 		Name:    envoy.ListenerName,

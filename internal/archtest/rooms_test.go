@@ -71,7 +71,7 @@ var rooms = []archtest.Room{
 	},
 	{
 		Path: "xds", Own: []string{"router", "policies", "envoy"},
-		External: append([]string{"github.com/rs/zerolog"}, grpc...),
+		External: append([]string{"github.com/rs/zerolog", "go.opentelemetry.io/proto/otlp"}, grpc...),
 		OwnTests: []string{"internal/..."},
 		Reason:   "the control half publishes a snapshot; it meets the data half only in router and envoy",
 	},

@@ -51,7 +51,12 @@ func setUp(ctx context.Context, o *options) (s *stand, err error) {
 	if err := s.startBaselines(ctx, o, dir, binary.Path, up.addr); err != nil {
 		return s, err
 	}
-	return s, s.startWye(ctx, o, dir, binary.Path, up.addr)
+	for _, usage := range []bool{false, true} {
+		if err := s.startWye(ctx, o, dir, binary.Path, up.addr, usage); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
 func (s *stand) onStop(stop func() error) { s.stops = append(s.stops, stop) }

@@ -20,14 +20,16 @@ const (
 	threeName   = "three-message no-op"
 	rewriteName = "one-reply rewrite"
 	wyeName     = "Wye"
+	usageName   = "Wye with usage"
 )
 
-var variantNames = []string{plainName, floorName, threeName, rewriteName, wyeName}
+var variantNames = []string{plainName, floorName, threeName, rewriteName, wyeName, usageName}
 
 var pairs = []report.Pair{
 	{Of: wyeName, To: floorName},
 	{Of: wyeName, To: threeName},
 	{Of: wyeName, To: rewriteName},
+	{Of: usageName, To: wyeName},
 	{Of: rewriteName, To: floorName},
 	{Of: floorName, To: plainName},
 }

@@ -29,14 +29,14 @@ var models = []string{
 }
 
 // policy renders the policy with the upstream as every backend.
-func policy(upstream string) ([]byte, error) {
+func policy(upstream string, usage bool) ([]byte, error) {
 	type model struct{ Name, Backend string }
 	var all []model
 	for _, name := range models {
 		all = append(all, model{name, strings.ToLower(name)})
 	}
 	var b bytes.Buffer
-	err := policyTemplate.Execute(&b, map[string]any{"Models": all, "Upstream": upstream, "Deployment": deployment})
+	err := policyTemplate.Execute(&b, map[string]any{"Models": all, "Upstream": upstream, "Deployment": deployment, "Usage": usage})
 	if err != nil {
 		return nil, fmt.Errorf("wye's policy: %w", err)
 	}
@@ -44,23 +44,27 @@ func policy(upstream string) ([]byte, error) {
 }
 
 // startWye starts wye serve and an Envoy of its own, which gets everything from
-// it, and adds the variant.
-func (s *stand) startWye(ctx context.Context, o *options, dir, binary, upstream string) error {
+// it, and adds the variant. usage: its policy accounts for requests.
+func (s *stand) startWye(ctx context.Context, o *options, dir, binary, upstream string, usage bool) error {
+	name, prefix := wyeName, ""
+	if usage {
+		name, prefix = usageName, "usage-"
+	}
 	version, err := exec.CommandContext(ctx, o.wye, "version").Output()
 	if err != nil {
 		return fmt.Errorf("%s version: %w", o.wye, err)
 	}
 	first, _, _ := strings.Cut(string(version), "\n")
 	s.wyeVersion = strings.TrimPrefix(first, "wye ")
-	text, err := policy(upstream)
+	text, err := policy(upstream, usage)
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(dir, "policy.yaml")
+	file := filepath.Join(dir, prefix+"policy.yaml")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return fmt.Errorf("wye's policy: %w", err)
 	}
-	extproc, ads := filepath.Join(dir, "extproc.sock"), filepath.Join(dir, "ads.sock")
+	extproc, ads := filepath.Join(dir, prefix+"extproc.sock"), filepath.Join(dir, prefix+"ads.sock")
 	cmd := exec.Command(o.wye, "serve", "--policy", file, "--listen", "127.0.0.1:0",
 		"--extproc", "unix:"+extproc, "--ads", "unix:"+ads, "--admin", "", "--drain-delay", "0s")
 	var log bytes.Buffer
@@ -92,7 +96,7 @@ func (s *stand) startWye(ctx context.Context, o *options, dir, binary, upstream 
 	}
 	_, hostPort := addr.Network()
 	s.variants = append(s.variants, variant{
-		name: wyeName, addr: hostPort, envoy: proc.PID(), processor: cmd.Process.Pid,
+		name: name, addr: hostPort, envoy: proc.PID(), processor: cmd.Process.Pid,
 		model: func(got string) bool { return slices.Contains(models, got) },
 	})
 	return nil

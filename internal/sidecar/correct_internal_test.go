@@ -1,15 +1,13 @@
 package sidecar
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
-	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
-
 	"wye/affinity"
+	"wye/envoy"
+	"wye/internal/loglines"
 	"wye/limits"
 	"wye/router"
 	"wye/usage"
@@ -51,7 +49,9 @@ func TestCorrector(t *testing.T) {
 				t.Fatal(err)
 			}
 			sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
-			sink.Entries([]*accesslogv3.HTTPAccessLogEntry{servedEntry(tt.status, tt.served, tt.tokens)})
+			if err := sink.Export(loglines.Batch(servedEntry(tt.status, tt.served, tt.tokens))); err != nil {
+				t.Fatal(err)
+			}
 			<-records
 			for key, want := range map[uint64]affinity.Place{7: tt.content, 8: tt.known} {
 				if got, _ := table.Recall(key, time.Hour); got != want {
@@ -101,7 +101,9 @@ func TestRefunder(t *testing.T) {
 				t.Fatal(err)
 			}
 			sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
-			sink.Entries([]*accesslogv3.HTTPAccessLogEntry{servedEntry(tt.status, tt.served, tt.tokens)})
+			if err := sink.Export(loglines.Batch(servedEntry(tt.status, tt.served, tt.tokens))); err != nil {
+				t.Fatal(err)
+			}
 			if got := limiter.Take(key, 5000, 0).Remaining; got != tt.left {
 				t.Errorf("%d left, want %d", got, tt.left)
 			}
@@ -125,7 +127,9 @@ func TestRefunderOfCallers(t *testing.T) {
 		t.Fatal(err)
 	}
 	sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
-	sink.Entries([]*accesslogv3.HTTPAccessLogEntry{servedEntry(200, true, true)})
+	if err := sink.Export(loglines.Batch(servedEntry(200, true, true))); err != nil {
+		t.Fatal(err)
+	}
 	if got := limiter.Take(key, 5000, 0).Remaining; got != 5000-2001 {
 		t.Errorf("%d left, want %d", got, 5000-2001)
 	}
@@ -164,21 +168,14 @@ func correctorSnapshot(t *testing.T) *router.Snapshot {
 }
 
 // servedEntry is what Envoy reports of the request "id".
-func servedEntry(status int, served, tokens bool) *accesslogv3.HTTPAccessLogEntry {
-	metadata := map[string]*structpb.Struct{"wye": {Fields: map[string]*structpb.Value{
-		"decision": structpb.NewStringValue("id"), "deployment": structpb.NewStringValue("d"), "policy": structpb.NewStringValue("p"),
-	}}}
+func servedEntry(status int, served, tokens bool) loglines.Line {
+	l := loglines.Line{}.With(envoy.LogDecision, "id").With(envoy.LogDeployment, "d").With(envoy.LogPolicy, "p").
+		With(envoy.LogStatus, strconv.Itoa(status))
 	if tokens {
-		metadata["wye.usage"] = &structpb.Struct{Fields: map[string]*structpb.Value{
-			"usage": structpb.NewStringValue(`{"prompt_tokens":2000,"completion_tokens":1}`),
-		}}
-	}
-	e := &accesslogv3.HTTPAccessLogEntry{
-		CommonProperties: &accesslogv3.AccessLogCommon{Metadata: &corev3.Metadata{FilterMetadata: metadata}},
-		Response:         &accesslogv3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(uint32(status))},
+		l = l.With(envoy.LogUsage, `{"prompt_tokens":2000,"completion_tokens":1}`)
 	}
 	if served {
-		e.CommonProperties.CustomTags = map[string]string{"backend": "at-second", "model": "second", "zone": "global"}
+		l = l.With(envoy.LogBackend, "at-second").With(envoy.LogModel, "second").With(envoy.LogZone, "global")
 	}
-	return e
+	return l
 }

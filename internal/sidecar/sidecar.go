@@ -355,7 +355,6 @@ func (s *Sidecar) Shutdown(ctx context.Context, delay time.Duration) error {
 		}
 	}
 	s.stopWatch()
-	s.usage.service.Stop()
 	errs := []error{s.extproc.Drain(ctx, 0), s.usage.close()}
 	s.ads.Close()
 	s.adsGRPC.Stop()

@@ -411,7 +411,7 @@ type Policy struct {
 	// none, and then auto is a name like any other.
 	DefaultDeployment string `protobuf:"bytes,5,opt,name=default_deployment,json=defaultDeployment,proto3" json:"default_deployment,omitempty"`
 	// Accounting of tokens and cost. Default: none, because it costs Envoy and Wye
-	// together a third to a half more CPU per request; usage: {} turns it on.
+	// together a fifth to two fifths more CPU per request; usage: {} turns it on.
 	Usage         *Usage `protobuf:"bytes,6,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

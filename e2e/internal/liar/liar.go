@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	collectorv1 "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
@@ -29,8 +29,9 @@ type Lie func(*Response)
 // Liar is the server. It is honest until it is told otherwise.
 type Liar struct {
 	extprocv3.UnimplementedExternalProcessorServer
+	collectorv1.UnimplementedLogsServiceServer
 	wye  extprocv3.ExternalProcessorClient
-	logs accesslogv3.AccessLogServiceClient
+	logs collectorv1.LogsServiceClient
 	lie  atomic.Pointer[Lie]
 	told atomic.Int64
 	grpc *grpc.Server
@@ -49,10 +50,10 @@ func Start(t testing.TB, socket, wye string) *Liar {
 		t.Fatal(err)
 	}
 	l := &Liar{
-		wye: extprocv3.NewExternalProcessorClient(conn), logs: accesslogv3.NewAccessLogServiceClient(conn),
+		wye: extprocv3.NewExternalProcessorClient(conn), logs: collectorv1.NewLogsServiceClient(conn),
 		grpc: grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20)),
 	}
-	accesslogv3.RegisterAccessLogServiceServer(l.grpc, l)
+	collectorv1.RegisterLogsServiceServer(l.grpc, l)
 	extprocv3.RegisterExternalProcessorServer(l.grpc, l)
 	h := health.NewServer()
 	h.SetServingStatus(extprocv3.ExternalProcessor_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
@@ -128,22 +129,10 @@ func (l *Liar) Process(down extprocv3.ExternalProcessor_ProcessServer) error {
 	}
 }
 
-// StreamAccessLogs implements accesslogv3.AccessLogServiceServer: Envoy's log goes
-// to Wye over the same server, and is passed on as it is.
-func (l *Liar) StreamAccessLogs(down accesslogv3.AccessLogService_StreamAccessLogsServer) error {
-	up, err := l.logs.StreamAccessLogs(down.Context())
-	if err != nil {
-		return err
-	}
-	for {
-		m, err := down.Recv()
-		if err != nil {
-			return err
-		}
-		if err := up.Send(m); err != nil {
-			return err
-		}
-	}
+// Export implements collectorv1.LogsServiceServer: Envoy's log goes to Wye over the
+// same server, and is passed on as it is.
+func (l *Liar) Export(ctx context.Context, batch *collectorv1.ExportLogsServiceRequest) (*collectorv1.ExportLogsServiceResponse, error) {
+	return l.logs.Export(ctx, batch)
 }
 
 // Fields puts metadata into every response that has any, beside what is there.
