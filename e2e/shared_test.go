@@ -59,6 +59,7 @@ func TestWye(t *testing.T) {
 			"Messages":                 testMessages,
 			"Responses":                testResponses,
 			"Translated":               testTranslated,
+			"Pairs":                    testPairs,
 			"PythonSDK":                testPythonSDK,
 			"LegacyAPIs":               testLegacyAPIs,
 			"PythonAPIs":               testPythonAPIs,

@@ -128,6 +128,8 @@ const (
 	// MetadataThinking has the tokens to think for values of reasoning_effort, as
 	// effort=tokens with commas between; absent: none.
 	MetadataThinking = "wye-thinking"
+	// MetadataKnowsEffort is there if efforts pass as they are.
+	MetadataKnowsEffort = "wye-knows-effort"
 )
 
 // MetadataFirstToken is initial gRPC metadata of the ext_proc stream that a cluster

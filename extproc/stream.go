@@ -263,7 +263,7 @@ func (st *stream) takeHeaders() *wire.Problem {
 			st.facts.api = st.translation.client
 		}
 		st.shape.Store(uint32(ShapeOf(st.facts.api)))
-		if st.facts.api != router.APIChat {
+		if st.facts.api != router.APIChat && st.translation == nil {
 			st.edit.MaxTokensField = "" // other APIs have one name
 		}
 		return nil

@@ -46,6 +46,7 @@ func translationOf(ctx context.Context) *translation {
 		return 0
 	}
 	t.maxOutput, t.contextWindow = number(envoy.MetadataMaxOutput), number(envoy.MetadataContextWindow)
+	t.options.Effort = len(metadata.ValueFromIncomingContext(ctx, envoy.MetadataKnowsEffort)) > 0
 	for _, v := range metadata.ValueFromIncomingContext(ctx, envoy.MetadataThinking) {
 		t.options.Thinking = make(map[string]int)
 		for pair := range strings.SplitSeq(v, ",") {
@@ -60,7 +61,10 @@ func translationOf(ctx context.Context) *translation {
 
 // appendRequest appends the request body that the provider of API provider is
 // asked with.
-func appendRequest(dst, body []byte, _ router.API, o translate.Options) ([]byte, translate.Request, error) {
+func appendRequest(dst, body []byte, provider router.API, o translate.Options) ([]byte, translate.Request, error) {
+	if provider == router.APIChat {
+		return translate.AppendChatRequest(dst, body, o)
+	}
 	return translate.AppendMessagesRequest(dst, body, o)
 }
 
@@ -88,7 +92,7 @@ func providerOf(client router.API) router.API {
 // appendUntranslated appends to dst, which lists fields that were dropped, those
 // that a translation leaves out for the backend.
 func appendUntranslated(dst []byte, provider router.API, body []byte, b *router.Backend) []byte {
-	o := translate.Options{Thinking: make(map[string]int)}
+	o := translate.Options{Thinking: make(map[string]int), Effort: b.Effort}
 	for _, t := range b.Thinking {
 		o.Thinking[t.Effort] = t.Tokens
 	}
@@ -157,7 +161,8 @@ func (st *stream) answerTranslated() error {
 // is memory for the step between.
 func (st *stream) translateRequest(edited, out *[]byte) error {
 	t, edit := st.translation, st.edit
-	edit.MaxTokensField = "" // the translation's business
+	t.options.MaxTokensField = edit.MaxTokensField
+	edit.MaxTokensField = "" // until the request is a chat completion
 	if p := wire.ScanShape(ShapeOf(t.client), nil, st.bytes(), &st.scan); p != nil {
 		return p
 	}
@@ -170,5 +175,14 @@ func (st *stream) translateRequest(edited, out *[]byte) error {
 	}
 	var err error
 	*out, t.request, err = appendRequest((*out)[:0], *edited, t.provider, t.options)
-	return err
+	if err != nil || t.provider != router.APIChat {
+		return err
+	}
+	// What the model takes is said in the words of chat completions.
+	*edited, *out = *out, *edited
+	var p *wire.Problem
+	if *out, p = wire.AppendRewriteBody((*out)[:0], *edited, &st.scan, st.edit); p != nil {
+		return p
+	}
+	return nil
 }

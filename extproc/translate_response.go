@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"wye/envoy"
+	"wye/router"
 	"wye/translate"
 	"wye/wire"
 )
@@ -131,7 +132,11 @@ func (st *stream) takeResponseHeaders() {
 	}
 	r.answer = r.status == http.StatusOK
 	if r.answer && !r.encoded && bytes.EqualFold(bytes.TrimSpace(kind), []byte("text/event-stream")) {
-		r.stream = &translate.ChatStream{Created: time.Now().Unix(), Usage: t.request.Usage}
+		if t.provider == router.APIChat {
+			r.stream = new(translate.MessagesStream)
+		} else {
+			r.stream = &translate.ChatStream{Created: time.Now().Unix(), Usage: t.request.Usage}
+		}
 	}
 }
 
@@ -214,7 +219,12 @@ func (st *stream) sendWhole(end bool) error {
 	*out = (*out)[:0]
 	code := 0
 	err := translate.ErrAnswer
-	if r.answer && !r.encoded {
+	provider := st.translation.provider
+	switch {
+	case !r.answer || r.encoded:
+	case provider == router.APIChat:
+		*out, err = translate.AppendMessageAnswer(*out, st.bytes())
+	default:
 		*out, err = translate.AppendChatAnswer(*out, st.bytes(), time.Now().Unix())
 	}
 	switch {
@@ -226,7 +236,11 @@ func (st *stream) sendWhole(end bool) error {
 		if r.encoded {
 			body = nil
 		}
-		*out = translate.AppendChatError(*out, body, r.status)
+		if provider == router.APIChat {
+			*out = translate.AppendMessageError(*out, body, r.status)
+		} else {
+			*out = translate.AppendChatError(*out, body, r.status)
+		}
 	}
 	head := st.server.buffers.Get(0)
 	*head = st.appendResponseHeaders((*head)[:0], code, len(*out))

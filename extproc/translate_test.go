@@ -113,6 +113,11 @@ func TestTranslateRequest(t *testing.T) {
 			chatBody,
 			`{"model":"claude-v1","messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}],"max_tokens":1024}`,
 		},
+		"effort": {
+			[]string{envoy.MetadataKnowsEffort, "true"},
+			`{"model":"first","reasoning_effort":"high","messages":[{"role":"user","content":"hi"}]}`,
+			`{"model":"claude-v1","messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}],"output_config":{"effort":"high"},"thinking":{"type":"adaptive"},"max_tokens":4096}`,
+		},
 		"dropped and thinking": {
 			[]string{envoy.MetadataDrop, "temperature", envoy.MetadataEffort, "minimal=low", envoy.MetadataThinking, "low=2048,high=9000"},
 			`{"model":"first","temperature":1,"reasoning_effort":"minimal","messages":[{"role":"user","content":"hi"}]}`,
@@ -128,6 +133,45 @@ func TestTranslateRequest(t *testing.T) {
 		if diff := cmp.Diff(tt.want, r.Body); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
+	}
+}
+
+// The reverse, of which the words of the model's parameters are the provider's.
+func TestTranslateToChat(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{})
+	const ask = `{"model":"first","max_tokens":9,"temperature":1,"messages":[{"role":"user","content":"hi"}],"thinking":{"type":"enabled","budget_tokens":1024}}`
+	exchangeAs := func(messages ...*extprocv3.ProcessingRequest) (string, answered) {
+		t.Helper()
+		ctx := asFallback(t.Context(), envoy.MetadataSendAs, "gpt-v1", envoy.MetadataTranslate, "chat_completions", envoy.MetadataDrop, "temperature",
+			envoy.MetadataMaxTokensField, "max_completion_tokens", envoy.MetadataThinking, "minimal=1024", envoy.MetadataEffort, "minimal=low")
+		got, err := exchangeCtx(ctx, t, conn, false, append([]*extprocv3.ProcessingRequest{headers(false, ":path", "/v1/chat/completions"), body(ask, true)}, messages...)...)
+		if err != nil || len(got) < 3 {
+			t.Fatalf("%v, %v", got, err)
+		}
+		return readRouted(t, got[:2], nil).Body, readAnswered(t, got[2:])
+	}
+	sent, a := exchangeAs(answerHeaders(false, ":status", "200", "content-type", "application/json"),
+		answerBody(`{"id":"c","model":"gpt-v1","choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}`, true))
+	if want := `{"model":"gpt-v1","messages":[{"role":"user","content":"hi"}],"max_completion_tokens":9,"reasoning_effort":"low"}`; sent != want {
+		t.Errorf("sent %s", sent)
+	}
+	if want := `{"id":"c","type":"message","role":"assistant","model":"gpt-v1","content":[{"type":"text","text":"a"}],"stop_reason":"end_turn","stop_sequence":null,` +
+		`"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}`; a.Body != want {
+		t.Errorf("answer %s", a.Body)
+	}
+	_, a = exchangeAs(answerHeaders(false, ":status", "200", "content-type", "text/event-stream"),
+		answerBody(`data: {"id":"c","model":"gpt-v1","choices":[{"index":0,"delta":{"content":"a"}}]}`+"\n\n", false), answerBody("", true))
+	if !strings.HasPrefix(a.Body, "event: message_start\n") || !strings.Contains(a.Body, `{"type":"text_delta","text":"a"}`) || a.Usage != "" {
+		t.Errorf("stream %+v", a)
+	}
+	_, a = exchangeAs(answerHeaders(false, ":status", "404", "content-type", "application/json"), answerBody(`{"error":{"message":"m"}}`, true))
+	if a.Body != `{"type":"error","error":{"type":"not_found_error","message":"m"}}` {
+		t.Errorf("error %s", a.Body)
+	}
+	_, a = exchangeAs(answerHeaders(false, ":status", "200", "content-type", "application/json"), answerBody(`[]`, true))
+	if a.Body != `{"type":"error","error":{"type":"api_error","message":"the provider's answer could not be read"}}` || a.Set[":status"] != "502" {
+		t.Errorf("no answer %+v", a)
 	}
 }
 

@@ -201,11 +201,18 @@ func (c *checker) checkBackends() {
 func (c *checker) checkTranslate(path string, b *policyv1.Backend) {
 	apis := statedAPIs(b)
 	chat, messages := slices.Contains(apis, policyv1.Api_chat_completions), slices.Contains(apis, policyv1.Api_messages)
-	if b.GetTranslate() && (chat || !messages) {
-		c.errorf(path+".translate", "only chat_completions are translated, for a place that speaks messages and not them")
+	if b.GetTranslate() && chat == messages {
+		c.errorf(path+".translate", "only between chat_completions and messages is anything translated, for a place that speaks one of the two")
 	}
-	if len(b.GetThinking()) > 0 && (chat || !messages) {
-		c.errorf(path+".thinking", "it is for a place that speaks messages and no chat_completions")
+	will := translates(b)
+	if b.Translate != nil {
+		will = b.GetTranslate()
+	}
+	if len(b.GetThinking()) > 0 && !will {
+		c.errorf(path+".thinking", "it is for a place that translates")
+	}
+	if b.GetEffort() && (!will || len(b.GetThinking()) > 0) {
+		c.errorf(path+".effort", "it is for a place that translates and has no thinking")
 	}
 }
 

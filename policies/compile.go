@@ -132,6 +132,7 @@ func compileBackend(b *policyv1.Backend, model router.ModelIndex) router.Backend
 	if out.Translate = translates(b); b.Translate != nil {
 		out.Translate = b.GetTranslate()
 	}
+	out.Effort = b.GetEffort()
 	for _, effort := range slices.Sorted(maps.Keys(b.GetThinking())) {
 		out.Thinking = append(out.Thinking, router.Thinking{Effort: effort, Tokens: int(b.GetThinking()[effort])})
 	}

@@ -33,7 +33,7 @@ func summary(s *router.Snapshot) string {
 			if backend.Serves(a) {
 				fmt.Fprintf(&b, "  serves %v", a)
 				if to, ok := backend.Translates(a); ok {
-					fmt.Fprintf(&b, " by %v, thinking %v", to, backend.Thinking)
+					fmt.Fprintf(&b, " by %v, thinking %v, effort %v", to, backend.Thinking, backend.Effort)
 				}
 				b.WriteByte('\n')
 			}

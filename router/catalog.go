@@ -92,9 +92,11 @@ type Backend struct {
 	// Thinking has the tokens that the model may think for values of a chat
 	// client's reasoning_effort, sorted, where that is translated.
 	Thinking []Thinking
-	Zone     string
-	Weight   uint32 // share of the model's first attempts among its backends
-	TLS      *TLS   // nil: plain text
+	// Effort has efforts translated as they are.
+	Effort bool
+	Zone   string
+	Weight uint32 // share of the model's first attempts among its backends
+	TLS    *TLS   // nil: plain text
 	// PathPrefix is put before the client's path, e.g. /openai.
 	PathPrefix string
 	Credential *Credential // nil: the client's own Authorization passes
@@ -116,7 +118,7 @@ func (b *Backend) contentHash(m *Model) string {
 		fmt.Fprintf(h, " apis %d ", b.APIs)
 	}
 	if b.Translate {
-		fmt.Fprintf(h, " translate %d %d %v ", m.MaxOutput, m.ContextWindow, b.Thinking)
+		fmt.Fprintf(h, " translate %d %d %v %v ", m.MaxOutput, m.ContextWindow, b.Thinking, b.Effort)
 	}
 	fmt.Fprintf(h, "%q %q %q", b.Address, m.Parameters.Drop, m.Parameters.MaxTokensField)
 	if e := m.Parameters.ReasoningEffort; len(e) > 0 {

@@ -58,6 +58,7 @@ func TestTranslatedHash(t *testing.T) {
 		"translated": func(c *router.Config) { c.Backends[0].Translate = true },
 		"output":     func(c *router.Config) { c.Backends[0].Translate, c.Models[0].MaxOutput = true, 9_000 },
 		"window":     func(c *router.Config) { c.Backends[0].Translate, c.Models[0].ContextWindow = true, 9_000 },
+		"effort":     func(c *router.Config) { c.Backends[0].Translate, c.Backends[0].Effort = true, true },
 		"thinking": func(c *router.Config) {
 			c.Backends[0].Translate, c.Backends[0].Thinking = true, []router.Thinking{{Effort: "low", Tokens: 1}}
 		},

@@ -24,12 +24,13 @@ func finishReason(stop string) string {
 }
 
 // tokens are what a message's usage counts.
-type tokens struct{ input, read, written, output int64 }
+type tokens struct{ input, read, written, output, thought int64 }
 
 // take takes over the counts that v has: events repeat some of them.
 func (t *tokens) take(v gjson.Result) {
 	for name, at := range map[string]*int64{
 		"input_tokens": &t.input, "cache_read_input_tokens": &t.read, "cache_creation_input_tokens": &t.written, "output_tokens": &t.output,
+		"output_tokens_details.thinking_tokens": &t.thought,
 	} {
 		if n := v.Get(name); n.Type == gjson.Number && n.Int() >= 0 {
 			*at = n.Int()
@@ -50,9 +51,15 @@ func (o *out) writeUsage(t tokens) {
 	o.open('{')
 	o.number("cached_tokens", t.read)
 	if t.written > 0 {
-		o.number("cache_creation_tokens", t.written)
+		o.number("cache_write_tokens", t.written)
 	}
 	o.shut('}')
+	if t.thought > 0 {
+		o.name("completion_tokens_details")
+		o.open('{')
+		o.number("reasoning_tokens", t.thought)
+		o.shut('}')
+	}
 	o.shut('}')
 }
 
@@ -97,7 +104,8 @@ func AppendChatAnswer(dst, body []byte, created int64) ([]byte, error) {
 // writeContent writes content and tool_calls of a message.
 func (o *out) writeContent(blocks gjson.Result) {
 	o.name("content")
-	said, calls := false, false
+	said := false
+	var calls []gjson.Result
 	_ = each(blocks, func(_ string, b gjson.Result) error {
 		switch b.Get("type").Str {
 		case "text":
@@ -107,43 +115,19 @@ func (o *out) writeContent(blocks gjson.Result) {
 			said = true
 			o.b = append(o.b, inner(b.Get("text"))...)
 		case "tool_use":
-			calls = true
+			calls = append(calls, b)
 		}
 		return nil
 	})
 	switch {
 	case said:
 		o.b = append(o.b, '"')
-	case calls:
+	case len(calls) > 0:
 		o.b = append(o.b, "null"...)
 	default:
 		o.b = append(o.b, `""`...)
 	}
-	if !calls {
-		return
-	}
-	o.name("tool_calls")
-	o.open('[')
-	_ = each(blocks, func(_ string, b gjson.Result) error {
-		if b.Get("type").Str != "tool_use" {
-			return nil
-		}
-		o.open('{')
-		o.text("id", b.Get("id").String())
-		o.text("type", "function")
-		o.name("function")
-		o.open('{')
-		o.text("name", b.Get("name").String())
-		input := b.Get("input").Raw
-		if input == "" {
-			input = "{}"
-		}
-		o.text("arguments", input)
-		o.shut('}')
-		o.shut('}')
-		return nil
-	})
-	o.shut(']')
+	o.writeCalls(calls)
 }
 
 // AppendChatError appends the error of a Messages provider, which answered status,

@@ -15,8 +15,8 @@ func TestChatAnswer(t *testing.T) {
 		return `{'id':'msg_1','object':'chat.completion','created':7,'model':'c-1','choices':[{'index':0,'message':{'role':'assistant',` + message +
 			`,'refusal':null},'logprobs':null,'finish_reason':'` + finish + `'}],'usage':` + usage + `}`
 	}
-	const usage = `'usage':{'input_tokens':10,'cache_read_input_tokens':4,'cache_creation_input_tokens':3,'output_tokens':5}`
-	const counted = `{'prompt_tokens':17,'completion_tokens':5,'total_tokens':22,'prompt_tokens_details':{'cached_tokens':4,'cache_creation_tokens':3}}`
+	const usage = `'usage':{'input_tokens':10,'cache_read_input_tokens':4,'cache_creation_input_tokens':3,'output_tokens':5,'output_tokens_details':{'thinking_tokens':1}}`
+	const counted = `{'prompt_tokens':17,'completion_tokens':5,'total_tokens':22,'prompt_tokens_details':{'cached_tokens':4,'cache_write_tokens':3},'completion_tokens_details':{'reasoning_tokens':1}}`
 	const none = `{'prompt_tokens':0,'completion_tokens':0,'total_tokens':0,'prompt_tokens_details':{'cached_tokens':0}}`
 	for name, tt := range map[string]struct{ in, want string }{
 		"text": {

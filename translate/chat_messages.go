@@ -23,6 +23,11 @@ func (c *chat) writeMessages() error {
 	if c.turn.role == "" {
 		return unable("a conversation without a message of the user's")
 	}
+	if c.turn.role != "user" {
+		// Models that take one go on with such an answer, where those of chat
+		// completions begin another.
+		return unable("a conversation that ends with the assistant")
+	}
 	c.endTurn()
 	c.shut(']')
 	if len(c.system) == 0 {
@@ -137,7 +142,7 @@ func (c *chat) userContent(content gjson.Result) error {
 		return nil
 	}
 	return each(content, func(_ string, part gjson.Result) error {
-		if part.Get("type").Str == "text" && isBlank(part.Get("text")) {
+		if text := part.Get("text"); part.Get("type").Str == "text" && (text.Type != gjson.String || isBlank(text)) {
 			return nil
 		}
 		if err := c.speak("user"); err != nil {

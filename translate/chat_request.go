@@ -134,7 +134,7 @@ func (c *chat) write() error {
 	if err := c.writeMessages(); err != nil {
 		return err
 	}
-	if err := c.writeFormat(); err != nil {
+	if err := c.writeConfig(); err != nil {
 		return err
 	}
 	if err := c.writeStop(); err != nil {
@@ -205,8 +205,18 @@ func (c *chat) writeThinking(limit int64) bool {
 		c.member("thinking", c.thinking.Raw)
 		return c.thinking.Get("type").Str != "disabled"
 	}
-	if c.effort.Type != gjson.String {
+	forced := c.choice.Str == "required" || c.choice.IsObject()
+	switch {
+	case c.effort.Type != gjson.String:
 		return false
+	case c.options.Effort && c.effort.Str == "none":
+		c.member("thinking", `{"type":"disabled"}`)
+		return false
+	case c.options.Effort && forced:
+		return false
+	case c.options.Effort:
+		c.member("thinking", `{"type":"adaptive"}`)
+		return true
 	}
 	tokens, known := c.options.Thinking[c.effort.Str]
 	if !known {
@@ -217,8 +227,7 @@ func (c *chat) writeThinking(limit int64) bool {
 	if budget >= limit {
 		budget = limit / 2
 	}
-	kind := c.choice.Str
-	if budget < minThinking || c.turn.results || kind == "required" || c.choice.IsObject() {
+	if budget < minThinking || c.turn.results || forced {
 		return false
 	}
 	c.name("thinking")
@@ -229,29 +238,43 @@ func (c *chat) writeThinking(limit int64) bool {
 	return true
 }
 
-// writeFormat writes the schema that the answer must have.
-func (c *chat) writeFormat() error {
-	if !c.format.Exists() {
-		return nil
-	}
+// writeConfig writes the schema that the answer must have, and the effort of a
+// model that knows efforts.
+func (c *chat) writeConfig() error {
+	schema, effort := "", ""
 	switch kind := c.format.Get("type").Str; kind {
-	case "text":
+	case "", "text":
 	case "json_schema":
-		schema := c.format.Get("json_schema.schema")
-		if !schema.IsObject() {
+		v := c.format.Get("json_schema.schema")
+		if !v.IsObject() {
 			return unable("a json_schema without a schema")
 		}
-		c.name("output_config")
-		c.open('{')
-		c.name("format")
-		c.open('{')
-		c.text("type", "json_schema")
-		c.member("schema", schema.Raw)
-		c.shut('}')
-		c.shut('}')
+		schema = v.Raw
 	default:
 		return unable("response_format %.32q", kind)
 	}
+	if c.options.Effort && c.effort.Type == gjson.String && c.effort.Str != "none" {
+		effort = c.effort.Str
+		if effort == "minimal" { // Anthropic's least is low
+			effort = "low"
+		}
+	}
+	if schema == "" && effort == "" {
+		return nil
+	}
+	c.name("output_config")
+	c.open('{')
+	if effort != "" {
+		c.text("effort", effort)
+	}
+	if schema != "" {
+		c.name("format")
+		c.open('{')
+		c.text("type", "json_schema")
+		c.member("schema", schema)
+		c.shut('}')
+	}
+	c.shut('}')
 	return nil
 }
 

@@ -92,8 +92,8 @@ func TestMessagesRequest(t *testing.T) {
 			want: `{'model':'c','tools':[{'name':'f','input_schema':{'type':'object','properties':{}}}],'tool_choice':{'type':'auto','disable_parallel_tool_use':true},` + hiBlocks + `,'max_tokens':4096}`,
 		},
 		{
-			name: "what the assistant said", in: `{'model':'c','messages':[{'role':'user','content':'hi'},{'role':'assistant','content':[{'type':'text','text':'a'},{'type':'refusal','refusal':'no'}]},{'role':'assistant','content':'','refusal':'b'}]}`,
-			want: `{'model':'c','messages':[{'role':'user','content':[{'type':'text','text':'hi'}]},{'role':'assistant','content':[{'type':'text','text':'a'},{'type':'text','text':'no'},{'type':'text','text':'b'}]}],'max_tokens':4096}`,
+			name: "what the assistant said", in: `{'model':'c','messages':[{'role':'user','content':'hi'},{'role':'assistant','content':[{'type':'text','text':'a'},{'type':'refusal','refusal':'no'}]},{'role':'assistant','content':'','refusal':'b'},{'role':'user','content':'c'}]}`,
+			want: `{'model':'c','messages':[{'role':'user','content':[{'type':'text','text':'hi'}]},{'role':'assistant','content':[{'type':'text','text':'a'},{'type':'text','text':'no'},{'type':'text','text':'b'}]},{'role':'user','content':[{'type':'text','text':'c'}]}],'max_tokens':4096}`,
 		},
 		{
 			name: "schema", in: `{'model':'c',` + hi + `,'response_format':{'type':'json_schema','json_schema':{'name':'n','strict':true,'schema':{ 'type':'object'}}}}`,
@@ -124,6 +124,20 @@ func TestMessagesRequest(t *testing.T) {
 			in: `{'model':'c','reasoning_effort':'low','messages':[{'role':'user','content':'hi'},{'role':'assistant','tool_calls':[{'id':'a','type':'function','function':{'name':'f','arguments':'{}'}}]},{'role':'tool','tool_call_id':'a','content':''}]}`,
 			want: `{'model':'c','messages':[{'role':'user','content':[{'type':'text','text':'hi'}]},{'role':'assistant','content':[{'type':'tool_use','id':'a','name':'f','input':{}}]},` +
 				`{'role':'user','content':[{'type':'tool_result','tool_use_id':'a'}]}],'max_tokens':4096}`,
+		},
+		{
+			name: "effort of a model that knows efforts", options: translate.Options{Effort: true},
+			in:   `{'model':'c',` + hi + `,'reasoning_effort':'minimal','temperature':0.5,'response_format':{'type':'json_schema','json_schema':{'schema':{}}}}`,
+			want: `{'model':'c',` + hiBlocks + `,'output_config':{'effort':'low','format':{'type':'json_schema','schema':{}}},'thinking':{'type':'adaptive'},'max_tokens':4096}`, dropped: []string{"temperature"},
+		},
+		{
+			name: "no effort of one", options: translate.Options{Effort: true}, in: `{'model':'c',` + hi + `,'reasoning_effort':'none','temperature':0.5}`,
+			want: `{'model':'c',` + hiBlocks + `,'thinking':{'type':'disabled'},'max_tokens':4096,'temperature':0.5}`,
+		},
+		{
+			name: "effort of one that must call a tool", options: translate.Options{Effort: true},
+			in:   `{'model':'c',` + hi + `,'reasoning_effort':'max','tool_choice':'required','tools':[{'type':'function','function':{'name':'f'}}]}`,
+			want: `{'model':'c','tools':[{'name':'f','input_schema':{'type':'object','properties':{}}}],'tool_choice':{'type':'any'},` + hiBlocks + `,'output_config':{'effort':'max'},'max_tokens':4096}`,
 		},
 		{
 			name: "thoughts as Anthropic's own clients ask for them", in: `{'model':'c',` + hi + `,'thinking':{'type':'adaptive'},'temperature':1,'top_p':1}`,

@@ -10,6 +10,12 @@ type Options struct {
 	// Thinking has the tokens that a model may think for a value of
 	// reasoning_effort; 0 tokens: not at all. Other values are left out.
 	Thinking map[string]int
+	// Effort: the model knows efforts by themselves, and thinks as it sees fit.
+	// Then Thinking means nothing.
+	Effort bool
+	// MaxTokensField is the name of a chat completion's output cap. Default:
+	// max_tokens.
+	MaxTokensField string
 }
 
 // DefaultMaxTokens is an output cap that every model of Anthropic's takes.

@@ -97,6 +97,9 @@ func (b *builder) translateFilters(backend *router.Backend) ([]*hcmv3.HttpFilter
 	for _, t := range backend.Thinking {
 		thinking = append(thinking, t.Effort+"="+strconv.Itoa(t.Tokens))
 	}
+	if backend.Effort {
+		say(envoy.MetadataKnowsEffort, "true")
+	}
 	if len(thinking) > 0 {
 		say(envoy.MetadataThinking, strings.Join(thinking, ","))
 	}

@@ -1018,10 +1018,14 @@ type Backend struct {
 	// passes between them and it is translated by Wye. Default: true for a place
 	// that speaks Messages and no chat completions, else false.
 	Translate *bool `protobuf:"varint,17,opt,name=translate,proto3,oneof" json:"translate,omitempty"`
-	// Tokens that the model may think for a value of a chat client's
-	// reasoning_effort, when translated for a place that speaks Messages; 0: it
-	// does not think. Other values are left out. Default: none.
-	Thinking      map[string]uint32 `protobuf:"bytes,18,rep,name=thinking,proto3" json:"thinking,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Tokens that the model may think for a value of reasoning_effort, by which a
+	// chat client's effort is translated to a budget, and a budget to an effort; 0:
+	// it does not think. Other values are left out. Default: none.
+	Thinking map[string]uint32 `protobuf:"bytes,18,rep,name=thinking,proto3" json:"thinking,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Whether efforts are translated as they are instead: for models of Anthropic's
+	// that know output_config.effort and adaptive thinking, and for models that know
+	// reasoning_effort. Default false.
+	Effort        bool `protobuf:"varint,19,opt,name=effort,proto3" json:"effort,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1152,6 +1156,13 @@ func (x *Backend) GetThinking() map[string]uint32 {
 		return x.Thinking
 	}
 	return nil
+}
+
+func (x *Backend) GetEffort() bool {
+	if x != nil {
+		return x.Effort
+	}
+	return false
 }
 
 // FirstToken says which beginnings of an answer are failures: an error as its first
@@ -2126,7 +2137,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"_reasoningB\x13\n" +
 	"\x11_calibration_fileB\x0e\n" +
-	"\f_calibration\"\xd0\n" +
+	"\f_calibration\"\xe8\n" +
 	"\n" +
 	"\aBackend\x12\xc1\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\xac\x01\xbaH\xa8\x01\xba\x01\xa4\x01\n" +
@@ -2151,7 +2162,8 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"firstToken\x129\n" +
 	"\x04apis\x18\x0f \x03(\x0e2\x12.wye.policy.v1.ApiB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04apis\x12!\n" +
 	"\ttranslate\x18\x11 \x01(\bH\x02R\ttranslate\x88\x01\x01\x12o\n" +
-	"\bthinking\x18\x12 \x03(\v2$.wye.policy.v1.Backend.ThinkingEntryB-\xbaH*\x9a\x01'\x10\x10\"\x1br\x192\x17^[a-z][a-z0-9_-]{0,31}$*\x06*\x04\x18\xc0\x84=R\bthinking\x1a;\n" +
+	"\bthinking\x18\x12 \x03(\v2$.wye.policy.v1.Backend.ThinkingEntryB-\xbaH*\x9a\x01'\x10\x10\"\x1br\x192\x17^[a-z][a-z0-9_-]{0,31}$*\x06*\x04\x18\xc0\x84=R\bthinking\x12\x16\n" +
+	"\x06effort\x18\x13 \x01(\bR\x06effort\x1a;\n" +
 	"\rThinkingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01B\t\n" +

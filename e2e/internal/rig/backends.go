@@ -33,10 +33,10 @@ var ServedAs = map[string]string{
 
 // The backends of the policy; addresses are filled in when providers start.
 var usualBackends = []Backend{
-	{Name: "large-eu", Model: "large", Zone: "eu"},
-	{Name: "large-us", Model: "large", Zone: "us", APIs: "[chat_completions, responses]"},
-	{Name: "medium-eu", Model: "medium", Zone: "eu", SendAs: "medium-in-europe", PathPrefix: "/openai"},
-	{Name: "medium-us", Model: "medium", Zone: "us", APIs: "[chat_completions, responses]"},
+	{Name: "large-eu", Model: "large", Zone: "eu", Translate: true},
+	{Name: "large-us", Model: "large", Zone: "us", APIs: "[chat_completions, responses]", Translate: true},
+	{Name: "medium-eu", Model: "medium", Zone: "eu", SendAs: "medium-in-europe", PathPrefix: "/openai", Translate: true},
+	{Name: "medium-us", Model: "medium", Zone: "us", APIs: "[chat_completions, responses]", Translate: true},
 	{Name: "small-us", Model: "small", Zone: "us"},
 	{Name: "thinker-us", Model: "thinker", Zone: "us", CredentialEnv: thinkerKeyEnv},
 	{Name: "claude-us", Model: "claude", Zone: "us", Protocol: "anthropic", CredentialEnv: thinkerKeyEnv},

@@ -21,6 +21,7 @@ type Backend struct {
 	SendAs, PathPrefix, CredentialEnv string // optional
 	Protocol, APIs                    string // optional; APIs as in YAML
 	FirstToken                        string // optional: a duration
+	Translate                         bool
 }
 
 // Policy is the test policy with what the tests vary. The zero value of every
