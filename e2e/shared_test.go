@@ -23,6 +23,7 @@ func TestWye(t *testing.T) {
 			"RequestLimit":             testRequestLimit,
 			"TokenLimit":               testTokenLimit,
 			"CallerLimit":              testCallerLimit,
+			"Budget":                   testBudget,
 			"CallerTokens":             testCallerTokens,
 			"SessionHeaders":           testSessionHeaders,
 			"ConversationFallback":     testConversationAfterFallback,

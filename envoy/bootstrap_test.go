@@ -156,7 +156,7 @@ func TestReservedHeaders(t *testing.T) {
 	}
 	for _, h := range []string{
 		envoy.HeaderModel, envoy.HeaderDeployment, envoy.HeaderMode, envoy.HeaderZone, envoy.HeaderAttempts,
-		envoy.HeaderDecision, envoy.HeaderPolicy, envoy.HeaderDropped,
+		envoy.HeaderDecision, envoy.HeaderPolicy, envoy.HeaderDropped, envoy.HeaderBudget,
 	} {
 		if !all[h] {
 			t.Errorf("%q is in neither list", h)

@@ -16,6 +16,7 @@ const (
 	HeaderDecision   = "x-wye-decision"   // id of the decision
 	HeaderPolicy     = "x-wye-policy"     // hash of the policy snapshot
 	HeaderDropped    = "x-wye-dropped"    // request fields that the model does not take
+	HeaderBudget     = "x-wye-budget"     // share of the deployment's budget that is spent, and the mode if that is why
 	HeaderTrace      = "x-wye-trace"      // request: true; response: the decision as JSON
 )
 
@@ -49,6 +50,7 @@ const (
 // client, and no provider in its responses.
 var ReservedHeaders = []string{
 	HeaderModel, HeaderDeployment, HeaderZone, HeaderAttempts, HeaderDecision, HeaderPolicy, HeaderDropped,
+	HeaderBudget,
 }
 
 // Dynamic metadata that the ext_proc server writes. Clients cannot write
@@ -74,7 +76,8 @@ const (
 	KeyDecision   = "decision"
 	KeyPolicy     = "policy"
 	KeyDropped    = "dropped"
-	KeyTrace      = "trace" // only where a client asked for it
+	KeyBudget     = "budget" // only of deployments that have one
+	KeyTrace      = "trace"  // only where a client asked for it
 )
 
 // NamespaceUsage is the dynamic metadata in which Envoy notes what a response says

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"wye/limits"
+	"wye/router"
 )
 
 // Under the race detector sync.Pool forgets at random, hence the build tag.
@@ -44,5 +45,22 @@ func TestCallersDoNotAllocate(t *testing.T) {
 	take()
 	if n := testing.AllocsPerRun(100, take); n > 0 || f.callerOf("x-user") != l.Caller([]byte("one")) {
 		t.Errorf("%v allocations, %v", n, f.callers)
+	}
+}
+
+func TestBudgetDoesNotAllocate(t *testing.T) {
+	s := New(Config{Router: new(router.Router)})
+	defer s.Close()
+	d := &router.Deployment{Name: "d", Budget: router.Budget{USDPerDay: 1, Balanced: 0.5, Cost: 0.9}}
+	st := &stream{server: s}
+	st.decision = router.Decision{Deployment: d, Stepped: true, Mode: router.ModeBalanced, Candidates: []router.Candidate{{Cost: 0.01}}}
+	use := func() {
+		st.heedBudget(d)
+		st.reserveCost()
+		_ = st.appendBudget(st.limitText[:0])
+	}
+	use()
+	if n := testing.AllocsPerRun(100, use); n > 0 || st.request.BudgetUsed == 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -60,6 +60,8 @@ type Config struct {
 	Credentials credentials.TransportCredentials
 	// Limits counts what deployments with limits use. A new one.
 	Limits *limits.Limiter
+	// Spending counts what deployments with a budget spend. A new one.
+	Spending *limits.Spending
 	// Affinity remembers conversations. A new table of affinity.DefaultEntries.
 	Affinity *affinity.Table
 	// Observer is told what happened.
@@ -122,6 +124,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Limits == nil {
 		c.Limits = limits.New(nil)
+	}
+	if c.Spending == nil {
+		c.Spending = limits.NewSpending(nil)
 	}
 	if c.AppendID == nil {
 		c.AppendID = appendRandomID

@@ -41,6 +41,7 @@ func (st *stream) decide(now time.Time) *wire.Problem {
 		return p
 	}
 	if d != nil {
+		st.heedBudget(d)
 		st.recall(d)
 	}
 	if err := snapshot.Route(&st.request, &st.decision); err != nil {
@@ -59,6 +60,7 @@ func (st *stream) decide(now time.Time) *wire.Problem {
 	if p := st.charge(); p != nil {
 		return p
 	}
+	st.reserveCost()
 	st.remember()
 	return nil
 }
@@ -181,6 +183,9 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 	dst = appendStringField(dst, envoy.KeyMode, d.Mode.String())
 	dst = appendStringField(dst, envoy.KeyPolicy, d.Snapshot.Hash)
 	dst = st.eachLimit(dst, appendStringField[[]byte])
+	if d.Deployment.Budget.USDPerDay > 0 {
+		dst = appendStringField(dst, envoy.KeyBudget, st.appendBudget(st.limitText[:0]))
+	}
 	if st.wantsTrace() {
 		dst = appendStringField(dst, envoy.KeyTrace, st.trace())
 	}
@@ -237,6 +242,9 @@ func (st *stream) appendKnown(dst []byte) []byte {
 	if d := st.decision.Deployment; d != nil {
 		dst = appendSetHeader(dst, envoy.HeaderDeployment, d.Name)
 		dst = appendSetHeader(dst, envoy.HeaderMode, st.decision.Mode.String())
+		if d.Budget.USDPerDay > 0 {
+			dst = appendSetHeader(dst, envoy.HeaderBudget, st.appendBudget(st.limitText[:0]))
+		}
 	}
 	if st.wantsTrace() {
 		dst = appendSetHeader(dst, envoy.HeaderTrace, st.trace())

@@ -35,8 +35,8 @@ type stream struct {
 	out   outbound
 	facts requestFacts
 	id    []byte
-	// limitText is what eachLimit writes into.
-	limitText [24]byte
+	// limitText is what eachLimit and appendBudget write into.
+	limitText [40]byte
 	dropped   []byte // names of the fields that the rewrite left out
 	scan      wire.Facts
 	request   router.Request

@@ -30,9 +30,10 @@ type traceDetails struct {
 	// The rest is Wye's own.
 	Decision   string           `json:"decision"` // id
 	Deployment string           `json:"deployment"`
-	Policy     string           `json:"policy"`    // hash of the snapshot
-	Predictor  string           `json:"predictor"` // version
-	Rate       float64          `json:"rate"`      // quality that a US dollar had to buy
+	Policy     string           `json:"policy"`                // hash of the snapshot
+	Predictor  string           `json:"predictor"`             // version
+	Rate       float64          `json:"rate"`                  // quality that a US dollar had to buy
+	Budget     float64          `json:"budget_used,omitempty"` // share of the deployment's that is spent
 	Candidates []traceCandidate `json:"candidates"`
 	Omitted    int              `json:"omitted,omitempty"` // candidates for which there is no room
 }
@@ -91,7 +92,7 @@ func (st *stream) trace() []byte {
 	r := &t.Details.Router
 	*r = traceDetails{
 		Mode: d.Mode.String(), Decision: string(st.id), Deployment: d.Deployment.Name, Policy: d.Snapshot.Hash,
-		Predictor: d.Deployment.Scorer.Version(), Rate: d.Rate,
+		Predictor: d.Deployment.Scorer.Version(), Rate: d.Rate, Budget: st.request.BudgetUsed,
 	}
 	r.Routing[0] = traceOf{LatencyMS: float64(st.elapsed) / float64(time.Millisecond), Attempts: []traceAttempt{}}
 	for _, step := range d.Chain {

@@ -124,6 +124,7 @@ func (c *checker) checkDeployment(path string, d *policyv1.Deployment) {
 	}
 	c.checkTimeouts(path, d)
 	c.checkCallers(path, d)
+	c.checkBudget(path+".budget", d.GetBudget())
 	c.checkPublishers(path+".agent_tools.publishers", d)
 }
 
@@ -196,5 +197,19 @@ func (c *checker) checkCallers(path string, d *policyv1.Deployment) {
 		c.errorf(at, "callers are limited, but no header names them")
 	case l.RequestsPerMinute == nil && l.TokensPerMinute == nil && l.GetUnnamed() != policyv1.CallerLimits_refused:
 		c.warnf(at, "callers are told apart, but not limited")
+	}
+}
+
+// checkBudget compares the shares once the defaults are in.
+func (c *checker) checkBudget(path string, b *policyv1.Budget) {
+	if b == nil {
+		return
+	}
+	e := effectiveBudget(b)
+	if e.GetBalancedFrom() > e.GetCostFrom() {
+		c.errorf(path, "balanced_from %v is above cost_from %v", e.GetBalancedFrom(), e.GetCostFrom())
+	}
+	if !accounts(c.document.GetUsage()) {
+		c.warnf(path, "without usage in the policy it goes by what calls are expected to cost")
 	}
 }

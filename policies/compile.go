@@ -205,6 +205,9 @@ func compileDeployment(d *policyv1.Deployment, index map[string]router.ModelInde
 	if a := d.GetAgentTools(); a != nil {
 		out.AgentTools = router.AgentTools{Types: a.GetTypes(), Publishers: a.GetPublishers()}
 	}
+	if b := d.GetBudget(); b != nil {
+		out.Budget = router.Budget{USDPerDay: b.GetUsdPerDay(), Balanced: b.GetBalancedFrom(), Cost: b.GetCostFrom()}
+	}
 	for _, m := range d.GetAllowedModes().GetModes() {
 		out.AllowedModes = out.AllowedModes.With(compileMode(m))
 	}

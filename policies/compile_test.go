@@ -51,7 +51,7 @@ func summary(s *router.Snapshot) string {
 		fmt.Fprintf(&b, "  mode %v, allowed %v, zone %s, bands %+v\n", d.Mode, allowed(d), d.Zone, d.Bands)
 		fmt.Fprintf(&b, "  at most $%v, %d attempts, %d bytes, %v, %v a try\n", d.MaxCost, d.MaxAttempts, d.MaxBodyBytes, d.Timeout, d.PerTryTimeout)
 		fmt.Fprintf(&b, "  best single model %s\n", s.Models[d.Single].Name)
-		fmt.Fprintf(&b, "  a minute %+v, callers %+v\n", d.PerMinute, d.Callers)
+		fmt.Fprintf(&b, "  a minute %+v, callers %+v, budget %+v\n", d.PerMinute, d.Callers, d.Budget)
 		fmt.Fprintf(&b, "  affinity %v for %v\n", d.Affinity.Strategy, d.Affinity.Idle)
 		for j, m := range d.Subset {
 			fmt.Fprintf(&b, "  %s at", s.Models[m].Name)

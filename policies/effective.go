@@ -30,6 +30,12 @@ const (
 	defaultCostBand     = 0.055
 )
 
+// The shares of a budget that states none.
+const (
+	defaultBalancedFrom = 0.8
+	defaultCostFrom     = 0.95
+)
+
 // effective returns the checked document with everything spelt out that it
 // leaves to the catalog and to defaults, and without what changes no decision.
 // It is the content that the hash names and that is compiled.
@@ -213,6 +219,15 @@ func (c *checker) effectiveDeployment(d *policyv1.Deployment) *policyv1.Deployme
 	proto.Merge(e.Bands, c.document.GetDefaults().GetBands())
 	proto.Merge(e.Bands, d.GetBands())
 	e.Affinity = c.affinity(d)
+	if d.GetBudget() != nil {
+		e.Budget = effectiveBudget(d.GetBudget())
+	}
+	return e
+}
+
+func effectiveBudget(b *policyv1.Budget) *policyv1.Budget {
+	e := &policyv1.Budget{BalancedFrom: new(defaultBalancedFrom), CostFrom: new(defaultCostFrom)}
+	proto.Merge(e, b)
 	return e
 }
 

@@ -84,6 +84,7 @@ type Decision struct {
 	// Untranslatable is the request's: see there.
 	Untranslatable string
 	Mode           Mode
+	Stepped        bool     // the budget asked for Mode, which is thriftier than who else did
 	Affinity       Strategy // that applied; zero before a deployment was found
 	Session        Session  // that was heeded; zero under AffinityNone
 	Rate           float64  // quality that a US dollar had to buy, by the scorer
@@ -99,6 +100,7 @@ type Decision struct {
 // Reset forgets the decision and keeps its memory.
 func (d *Decision) Reset() {
 	d.Snapshot, d.Deployment, d.API, d.Mode, d.Rate, d.Ranked = nil, nil, APIChat, ModeDefault, 0, 0
+	d.Stepped = false
 	d.Affinity, d.Session, d.Untranslatable = AffinityDefault, Session{}, ""
 	d.Candidates, d.Chain = d.Candidates[:0], d.Chain[:0]
 	d.models, d.estimates = d.models[:0], d.estimates[:0]

@@ -9,6 +9,11 @@ type Request struct {
 	// only a backend which speaks the client's own may serve it; empty: nothing.
 	Untranslatable string
 	Mode           Mode // override; ModeDefault when the client gave none
+	// Floor is the least thrifty mode that the deployment's budget allows,
+	// ModeDefault when any, and BudgetUsed the share of it that is spent, which
+	// decides nothing here.
+	Floor      Mode
+	BudgetUsed float64
 	// Only are the models of the deployment's subset that the client wants;
 	// empty: all.
 	Only Members
@@ -45,6 +50,9 @@ type Request struct {
 	// request, and Caller whom besides, 0 for nobody; likewise.
 	Charged int
 	Caller  uint64
+	// Reserved is how many US dollars have been counted to the deployment's budget
+	// for the request; likewise.
+	Reserved float64
 }
 
 // Text is the prompt as the predictor reads it: unescaped UTF-8, each part

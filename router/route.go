@@ -22,6 +22,9 @@ func (s *Snapshot) Route(req *Request, d *Decision) *Error {
 		}
 		d.Mode = req.Mode
 	}
+	if req.Floor > d.Mode { // modes ascend in thrift
+		d.Mode, d.Stepped = req.Floor, true
+	}
 	if d.Affinity = dep.Affinity.Strategy; req.Affinity != AffinityDefault {
 		d.Affinity = req.Affinity
 	}

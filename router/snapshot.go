@@ -54,6 +54,8 @@ type Deployment struct {
 	PerMinute PerMinute
 	// Callers is what they hold each caller of the deployment to.
 	Callers CallerLimits
+	// Budget is what they should spend on it; see Request.Floor.
+	Budget Budget
 	// MaxAttempts bounds the chain, 1 to MaxChain.
 	MaxAttempts int
 	// MaxBodyBytes bounds a request body.

@@ -57,6 +57,8 @@ type Record struct {
 	// charged is what was charged on admission, to limited too if it is not 0.
 	charged int
 	limited uint64
+	// reserved is what was counted to the budget.
+	reserved float64
 
 	// What the pointers above are to, so that a record is one piece of memory.
 	place  Place
@@ -80,6 +82,10 @@ type Inputs struct {
 	Model string `json:"model,omitempty"`
 	API   string `json:"api,omitempty"`  // in which the client speaks; empty: chat completions
 	Mode  string `json:"mode,omitempty"` // that the client asked for
+	// BudgetUsed is the share of the deployment's budget that was spent, Floor the
+	// mode that it asked for at least; empty: none.
+	BudgetUsed float64 `json:"budget_used,omitempty"`
+	Floor      string  `json:"mode_floor,omitempty"`
 	// Only are the models that the client asked for, Deaf those that would not
 	// heed a parameter that it requires.
 	Only            []string `json:"only,omitempty"`
@@ -115,6 +121,10 @@ func (r *Record) Turn() router.Turn { return r.turn }
 // Charged is how many tokens were charged to the deployment when the request was
 // decided; 0 where it has no limit on them.
 func (r *Record) Charged() int { return r.charged }
+
+// Reserved is how many US dollars were counted to the deployment's budget when the
+// request was decided.
+func (r *Record) Reserved() float64 { return r.reserved }
 
 // Limited is the caller whom they were charged to as well, as package limits names
 // it; 0: nobody.
@@ -154,7 +164,7 @@ func (r *Record) fill(p *decided, brief bool) {
 	r.DecisionSeconds, r.Rate = p.elapsed.Seconds(), p.rate
 	r.Inputs = &r.inputs
 	r.inputs.numbers(&p.request, p.body)
-	r.turn, r.charged, r.limited = p.request.Turn, p.request.Charged, p.request.Caller
+	r.turn, r.charged, r.limited, r.reserved = p.request.Turn, p.request.Charged, p.request.Caller, p.request.Reserved
 	if brief {
 		return
 	}
@@ -193,6 +203,10 @@ func (in *Inputs) words(req *router.Request) {
 	}
 	if req.Mode != router.ModeDefault {
 		in.Mode = req.Mode.String()
+	}
+	in.BudgetUsed = req.BudgetUsed
+	if req.Floor != router.ModeDefault {
+		in.Floor = req.Floor.String()
 	}
 	if req.Affinity != router.AffinityDefault {
 		in.Affinity = req.Affinity.String()

@@ -78,6 +78,14 @@ func requestOf(r *Record, s *router.Snapshot, d *router.Deployment) (router.Requ
 		}
 		req.Mode = mode
 	}
+	req.BudgetUsed = in.BudgetUsed
+	if in.Floor != "" {
+		floor, ok := router.ParseMode(in.Floor)
+		if !ok {
+			return router.Request{}, fmt.Errorf("mode floor %q", in.Floor)
+		}
+		req.Floor = floor
+	}
 	if in.Affinity != "" {
 		strategy, ok := router.ParseStrategy(in.Affinity)
 		if !ok {

@@ -83,6 +83,7 @@ func goldenPolicies() map[string]struct {
 					Name: "auto", Aliases: []string{"model-router"}, Subset: []router.ModelIndex{0, 1}, MaxAttempts: 4,
 					MaxBodyBytes: 1 << 20, Timeout: 10 * time.Minute, PerTryTimeout: time.Minute,
 					Callers: router.CallerLimits{Header: "x-team", PerMinute: router.PerMinute{Requests: 5}},
+					Budget:  router.Budget{USDPerDay: 5},
 				}},
 			},
 			options: xds.Options{

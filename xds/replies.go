@@ -164,7 +164,7 @@ func servedHeaders() []*corev3.HeaderValueOption {
 	)
 }
 
-// limitHeaders say where the deployment, or its caller, stands against its limits, by what Wye
+// limitHeaders say where the deployment, or its caller, stands against its limits and its budget, by what Wye
 // wrote into the request's dynamic metadata. A provider's own would be about
 // another limit.
 func limitHeaders(d *router.Deployment) []*corev3.HeaderValueOption {
@@ -178,6 +178,9 @@ func limitHeaders(d *router.Deployment) []*corev3.HeaderValueOption {
 	var headers []*corev3.HeaderValueOption
 	for _, h := range names {
 		headers = append(headers, overwrite(h, "%DYNAMIC_METADATA("+envoy.NamespaceDecision+":"+h+")%"))
+	}
+	if d.Budget.USDPerDay > 0 {
+		headers = append(headers, overwrite(envoy.HeaderBudget, "%DYNAMIC_METADATA("+envoy.NamespaceDecision+":"+envoy.KeyBudget+")%"))
 	}
 	return headers
 }

@@ -22,6 +22,7 @@ const maxRequestBytes = 256 << 20
 func newExplainCommand() *cobra.Command {
 	var policy, mode, deployment, record, zone string
 	var session sessionFlags
+	var spent float64
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain [REQUEST.json|-]",
@@ -50,6 +51,9 @@ record is of this policy.`,
 			}
 			if session.cached < 0 || session.cached > 0 && session.model == "" {
 				return usageError{errors.New("--cached-tokens must be 0 or more and needs --session-model")}
+			}
+			if spent < 0 {
+				return usageError{errors.New("--budget-used must be 0 or more")}
 			}
 			if record != "" {
 				if len(args) > 0 || mode != "" || deployment != "" || asJSON {
@@ -82,7 +86,7 @@ record is of this policy.`,
 			if err != nil {
 				return err
 			}
-			report, err := explainRequest(s, body, m, deployment, session)
+			report, err := explainRequest(s, body, m, deployment, session, spent)
 			if err != nil {
 				return err
 			}
@@ -105,6 +109,7 @@ record is of this policy.`,
 	cmd.Flags().StringVarP(&deployment, "deployment", "d", "", "`name` of a deployment to use in place of the request's model")
 	cmd.Flags().StringVar(&session.model, "session-model", "", "catalog `name` of the model that the conversation is with")
 	cmd.Flags().IntVar(&session.cached, "cached-tokens", 0, "how many `tokens` of the prompt that model's provider has cached")
+	cmd.Flags().Float64Var(&spent, "budget-used", 0, "`share` of the deployment's budget that is spent, such as 0.9")
 	cmd.Flags().StringVar(&record, "record", "", "decision log whose decisions are made once more, or - for standard input (`file`)")
 	cmd.Flags().StringVar(&zone, "zone", "", "`zone` of the wye serve that wrote the log")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -127,6 +132,24 @@ func (f *sessionFlags) apply(s *router.Snapshot, req *router.Request) error {
 		return fmt.Errorf("--session-model: the policy uses no model %q", f.model)
 	}
 	req.Session = router.Session{Model: router.Key(f.model), CachedTokens: f.cached}
+	return nil
+}
+
+// spend stands in for what a running Wye counts of a deployment's budget.
+func spend(s *router.Snapshot, req *router.Request, used float64) error {
+	d := s.Deployment(req.Deployment)
+	if used == 0 || d == nil {
+		return nil
+	}
+	if d.Budget.USDPerDay == 0 {
+		return fmt.Errorf("--budget-used: deployment %s has no budget", d.Name)
+	}
+	req.BudgetUsed = used
+	for i, share := range d.Budget.Shares() {
+		if used >= share {
+			req.Floor = router.Steps[i+1]
+		}
+	}
 	return nil
 }
 
@@ -158,7 +181,7 @@ func compilePolicy(path string, stdin io.Reader) (*router.Snapshot, error) {
 
 // explainRequest routes body as the ext_proc server would. The error is about
 // the body; that it cannot be routed is in the report.
-func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment string, session sessionFlags) (*explain.Report, error) {
+func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment string, session sessionFlags, spent float64) (*explain.Report, error) {
 	var facts wire.Facts
 	if problem := wire.Scan(body, &facts); problem != nil {
 		return nil, fmt.Errorf("request: %w", problem)
@@ -173,6 +196,9 @@ func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment s
 		return nil, fmt.Errorf("request: %w", problem)
 	}
 	if err := session.apply(s, &req); err != nil {
+		return nil, err
+	}
+	if err := spend(s, &req, spent); err != nil {
 		return nil, err
 	}
 	var d router.Decision

@@ -51,6 +51,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"explain", "--session-model", "gpt-5", "--cached-tokens", "-1", "-"}, exitUsage},
 		{[]string{"explain", "--cached-tokens", "1", "-"}, exitUsage},
 		{[]string{"serve", "--affinity-entries", "0"}, exitUsage},
+		{[]string{"explain", "--budget-used", "-1", "-"}, exitUsage},
 		{[]string{"serve", "--limited-callers", "0"}, exitUsage},
 		{[]string{"explain", "/does/not/exist"}, exitFailed},
 		{[]string{"explain", "--policy", "/does/not/exist", "/dev/null"}, exitFailed},

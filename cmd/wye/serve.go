@@ -153,6 +153,7 @@ the requests under way and exits with 0.`,
 func addLimitFlags(cmd *cobra.Command, c *sidecar.Config) {
 	cmd.Flags().IntVar(&c.MaxInflightBytes, "max-inflight-bytes", extproc.DefaultMaxInflightBytes, "`bytes` that all request bodies together may hold")
 	cmd.Flags().IntVar(&c.AffinityEntries, "affinity-entries", affinity.DefaultEntries, "`turns` of conversations to remember, at 40 bytes each")
+	cmd.Flags().StringVar(&c.BudgetFile, "budget-file", "", "`file` that keeps what deployments with a budget have spent over a restart (default: it is forgotten)")
 	cmd.Flags().IntVar(&c.LimitedCallers, "limited-callers", limits.DefaultCallers, "`callers` that limits tell apart, at up to 400 bytes each")
 	cmd.Flags().DurationVar(&c.RequestTimeout, "request-timeout", xds.DefaultRequestTimeout, "how `long` a request may take to arrive")
 }

@@ -16,10 +16,14 @@ import (
 
 // Report is one decision. Its JSON form is what wye explain --json prints.
 type Report struct {
-	Policy       string   `json:"policy"`    // snapshot hash
-	Predictor    string   `json:"predictor"` // version
-	Deployment   string   `json:"deployment"`
-	Mode         string   `json:"mode"`
+	Policy     string `json:"policy"`    // snapshot hash
+	Predictor  string `json:"predictor"` // version
+	Deployment string `json:"deployment"`
+	Mode       string `json:"mode"`
+	// BudgetUsed is the share of the deployment's budget that is taken to be spent;
+	// Stepped: that is why the mode is what it is.
+	BudgetUsed   float64  `json:"budget_used,omitempty"`
+	Stepped      bool     `json:"mode_by_budget,omitempty"`
 	Zone         string   `json:"zone"`
 	Band         float64  `json:"band"` // average quality that the mode may give up, see router.Bands
 	Rate         float64  `json:"rate"` // quality that a US dollar had to buy on this prompt
@@ -70,7 +74,7 @@ type Step struct {
 func New(d *router.Decision, req *router.Request, routeErr *router.Error) Report {
 	r := Report{
 		Policy: d.Snapshot.Hash, Deployment: string(req.Deployment), Mode: d.Mode.String(),
-		PromptTokens: req.PromptTokens, OutputCap: req.OutputCap,
+		PromptTokens: req.PromptTokens, OutputCap: req.OutputCap, BudgetUsed: req.BudgetUsed, Stepped: d.Stepped,
 	}
 	if req.Needs != 0 {
 		r.Needs = strings.Split(req.Needs.String(), ",")
@@ -207,6 +211,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "deployment %s · mode %s · zone %s · policy %s · predictor %s\n",
 		r.Deployment, r.Mode, zone, r.Policy, r.Predictor)
+	if r.Stepped {
+		fmt.Fprintf(w, "%.0f%% of the budget is spent, hence the mode\n", 100*r.BudgetUsed)
+	}
 	fmt.Fprintf(w, "prompt about %d tokens", r.PromptTokens)
 	if r.OutputCap > 0 {
 		fmt.Fprintf(w, " · output at most %d", r.OutputCap)

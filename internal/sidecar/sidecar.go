@@ -59,6 +59,9 @@ type Config struct {
 	AffinityEntries int
 	// LimitedCallers is how many callers limits tell apart; 0: limits.DefaultCallers.
 	LimitedCallers int
+	// BudgetFile keeps what deployments with a budget have spent over a restart;
+	// empty: nothing does.
+	BudgetFile string
 	// RotateInterval is how often the key files and CA bundles that the policy
 	// names are read. Zero: DefaultRotateInterval.
 	RotateInterval time.Duration
@@ -77,15 +80,16 @@ type Config struct {
 // Sidecar is a running Wye: ext_proc server, xDS server, policy watch and admin
 // page. Make one with Start, end it with Shutdown.
 type Sidecar struct {
-	config  Config
-	router  *router.Router
-	extproc *extproc.Server
-	ads     *xds.Server
-	adsGRPC *grpc.Server
-	admin   *http.Server
-	reload  *reloader
-	usage   *accounts
-	staged  *xds.Resources // what stage offered last and Envoy took; stage's own
+	config   Config
+	router   *router.Router
+	extproc  *extproc.Server
+	ads      *xds.Server
+	adsGRPC  *grpc.Server
+	admin    *http.Server
+	reload   *reloader
+	usage    *accounts
+	spending spendingFile
+	staged   *xds.Resources // what stage offered last and Envoy took; stage's own
 
 	addresses  Addresses
 	extprocTLS bool // the ext_proc server asks for TLS
@@ -156,8 +160,13 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	}
 	s.ads = xds.NewServer(adsConfig)
 	limiter := limits.NewSized(cmp.Or(c.LimitedCallers, limits.DefaultCallers), nil)
+	spending := limits.NewSpending(nil)
+	s.spending = spendingFile{path: c.BudgetFile, spending: spending, log: c.Logger}
+	if err := s.spending.load(); err != nil {
+		return nil, err
+	}
 	conversations := affinity.New(cmp.Or(c.AffinityEntries, affinity.DefaultEntries), nil)
-	if s.usage, err = newAccounts(c, corrector(conversations), refunder(limiter, s.Snapshot)); err != nil {
+	if s.usage, err = newAccounts(c, corrector(conversations), refunder(limiter, s.Snapshot), settler(spending)); err != nil {
 		return nil, err
 	}
 	s.reload = &reloader{router: s.router, compile: s.compile, stage: s.stage, inForce: s.usage.sink.Policy, log: c.Logger}
@@ -177,6 +186,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 			return st.Hash, st.Reloads, st.Failures
 		},
 		XDS: s.ads.Counters, Callers: limiter.CallerCounts,
+		Budgets: func() []telemetry.Budget { return budgets(s.Snapshot(), spending) },
 	})
 	s.usage.measure(metrics)
 	observer := s.usage.observe(metrics.Observer())
@@ -184,7 +194,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		Router: s.router, Logger: c.Logger, Observer: observe(observer, c.Observe),
 		MaxInflightBytes: c.MaxInflightBytes, Hold: true, Credentials: secure.of(extprocListener),
 		Services: []func(grpc.ServiceRegistrar){s.usage.service.Register},
-		Affinity: conversations, Limits: limiter,
+		Affinity: conversations, Limits: limiter, Spending: spending,
 	})
 	adsOptions := []grpc.ServerOption{
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 100 * time.Millisecond, PermitWithoutStream: true}),
@@ -210,6 +220,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	watchCtx, stop := context.WithCancel(context.Background())
 	s.stopWatch = stop
 	s.running.Go(func() { s.welcome(watchCtx) })
+	s.running.Go(func() { s.spending.run(watchCtx) })
 	rotate := rotation{reload: s.reload}
 	s.running.Go(func() { rotate.run(watchCtx, cmp.Or(c.RotateInterval, DefaultRotateInterval)) })
 	if c.PolicyFile != "" {
@@ -362,6 +373,7 @@ func (s *Sidecar) Shutdown(ctx context.Context, delay time.Duration) error {
 		errs = append(errs, s.admin.Close())
 	}
 	s.running.Wait()
+	errs = append(errs, s.spending.save())
 	return errors.Join(errs...)
 }
 

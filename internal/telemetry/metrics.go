@@ -25,6 +25,16 @@ type Sources struct {
 	// Callers returns how many limits of callers are held, and how often there was
 	// no room for one.
 	Callers func() (held int, crowded int64)
+	// Budgets returns where the deployments stand that have one.
+	Budgets func() []Budget
+}
+
+// Budget is where a deployment stands against what it should spend.
+type Budget struct {
+	Deployment string
+	USD        float64 // in 24 hours
+	Spent      float64 // in the last 24 hours
+	Step       int     // 0: any mode, 1: no more quality, 2: cost
 }
 
 // Metrics holds the collectors. It is safe for concurrent use.
@@ -146,12 +156,15 @@ var (
 	descAcks    = prometheus.NewDesc("wye_xds_acks_total", "Responses that an Envoy acknowledged.", nil, nil)
 	descCallers = prometheus.NewDesc("wye_limited_callers", "Limits of callers that are held.", nil, nil)
 	descCrowded = prometheus.NewDesc("wye_limited_callers_crowded_total", "Requests and tokens that were counted to the limit that callers share for whom there is no room.", nil, nil)
+	descBudget  = prometheus.NewDesc("wye_budget_dollars", "What a deployment should spend in 24 hours.", []string{"deployment"}, nil)
+	descSpent   = prometheus.NewDesc("wye_budget_spent_dollars", "What a deployment has spent in the last 24 hours.", []string{"deployment"}, nil)
+	descStep    = prometheus.NewDesc("wye_budget_step", "What a deployment's budget asks for: 0 nothing, 1 balanced mode at least, 2 cost mode.", []string{"deployment"}, nil)
 	descNacks   = prometheus.NewDesc("wye_xds_nacks_total", "Responses that an Envoy refused.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (sources) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBuild, descPolicy, descReloads, descEnvoys, descAcks, descNacks, descCallers, descCrowded} {
+	for _, d := range []*prometheus.Desc{descBuild, descPolicy, descReloads, descEnvoys, descAcks, descNacks, descCallers, descCrowded, descBudget, descSpent, descStep} {
 		ch <- d
 	}
 }
@@ -170,4 +183,9 @@ func (s sources) Collect(ch chan<- prometheus.Metric) {
 	held, crowded := s.src.Callers()
 	ch <- prometheus.MustNewConstMetric(descCallers, prometheus.GaugeValue, float64(held))
 	ch <- prometheus.MustNewConstMetric(descCrowded, prometheus.CounterValue, float64(crowded))
+	for _, b := range s.src.Budgets() {
+		ch <- prometheus.MustNewConstMetric(descBudget, prometheus.GaugeValue, b.USD, b.Deployment)
+		ch <- prometheus.MustNewConstMetric(descSpent, prometheus.GaugeValue, b.Spent, b.Deployment)
+		ch <- prometheus.MustNewConstMetric(descStep, prometheus.GaugeValue, float64(b.Step), b.Deployment)
+	}
 }

@@ -31,6 +31,7 @@ func newMetrics() *telemetry.Metrics {
 		Policy:  func() (string, int, int) { return "abc", 3, 2 },
 		XDS:     func() xds.Counters { return xds.Counters{Streams: 4, Acks: 50, Nacks: 6} },
 		Callers: func() (int, int64) { return 7, 8 },
+		Budgets: func() []telemetry.Budget { return []telemetry.Budget{{Deployment: "chat", USD: 10, Spent: 9, Step: 1}} },
 	})
 }
 
@@ -66,6 +67,15 @@ func TestMetrics(t *testing.T) {
 	o.Protocol(nil)
 	o.Panic()
 	want := `
+# HELP wye_budget_dollars What a deployment should spend in 24 hours.
+# TYPE wye_budget_dollars gauge
+wye_budget_dollars{deployment="chat"} 10
+# HELP wye_budget_spent_dollars What a deployment has spent in the last 24 hours.
+# TYPE wye_budget_spent_dollars gauge
+wye_budget_spent_dollars{deployment="chat"} 9
+# HELP wye_budget_step What a deployment's budget asks for: 0 nothing, 1 balanced mode at least, 2 cost mode.
+# TYPE wye_budget_step gauge
+wye_budget_step{deployment="chat"} 1
 # HELP wye_build_info Always 1; the label is the version of Wye.
 # TYPE wye_build_info gauge
 wye_build_info{version="v1"} 1
@@ -118,7 +128,7 @@ wye_xds_nacks_total 6
 wye_xds_streams 4
 `
 	names := []string{
-		"wye_build_info", "wye_decisions_total", "wye_eliminations_total", "wye_extproc_protocol_errors_total",
+		"wye_budget_dollars", "wye_budget_spent_dollars", "wye_budget_step", "wye_build_info", "wye_decisions_total", "wye_eliminations_total", "wye_extproc_protocol_errors_total",
 		"wye_fallback_rewrites_total", "wye_first_token_failures_total", "wye_limited_callers", "wye_limited_callers_crowded_total", "wye_panics_total", "wye_policy_info", "wye_policy_reloads_total",
 		"wye_refusals_total", "wye_xds_acks_total", "wye_xds_nacks_total", "wye_xds_streams",
 	}

@@ -335,7 +335,7 @@ func (x CallerLimits_Unnamed) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CallerLimits_Unnamed.Descriptor instead.
 func (CallerLimits_Unnamed) EnumDescriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15, 0}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16, 0}
 }
 
 type Affinity_Strategy int32
@@ -391,7 +391,7 @@ func (x Affinity_Strategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Affinity_Strategy.Descriptor instead.
 func (Affinity_Strategy) EnumDescriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{18, 0}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // Policy is one document: the models that exist, where they are served and the
@@ -1397,6 +1397,8 @@ type Deployment struct {
 	Limits    *Limits   `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
 	Bands     *Bands    `protobuf:"bytes,9,opt,name=bands,proto3" json:"bands,omitempty"`
 	Affinity  *Affinity `protobuf:"bytes,10,opt,name=affinity,proto3" json:"affinity,omitempty"`
+	// What it should spend.
+	Budget *Budget `protobuf:"bytes,11,opt,name=budget,proto3" json:"budget,omitempty"`
 	// Whether clients may name a model of the subset in place of the deployment,
 	// as DEPLOYMENT/MODEL, or as MODEL alone where no other deployment offers it or
 	// this is the default deployment. Everything else about the deployment holds:
@@ -1504,6 +1506,13 @@ func (x *Deployment) GetBands() *Bands {
 func (x *Deployment) GetAffinity() *Affinity {
 	if x != nil {
 		return x.Affinity
+	}
+	return nil
+}
+
+func (x *Deployment) GetBudget() *Budget {
+	if x != nil {
+		return x.Budget
 	}
 	return nil
 }
@@ -1738,6 +1747,74 @@ func (x *Limits) GetCallers() *CallerLimits {
 	return nil
 }
 
+// Budget is what a deployment should spend. As it is used up, requests are decided
+// in thriftier modes, those with x-wye-mode included; none is refused. Spending is
+// counted by each Wye process: what calls are expected to cost, corrected to what
+// they did cost where the policy has usage.
+type Budget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// US dollars in any 24 hours.
+	UsdPerDay float64 `protobuf:"fixed64,1,opt,name=usd_per_day,json=usdPerDay,proto3" json:"usd_per_day,omitempty"`
+	// Share of the budget from which on no request is decided in quality mode.
+	// Default 0.8.
+	BalancedFrom *float64 `protobuf:"fixed64,2,opt,name=balanced_from,json=balancedFrom,proto3,oneof" json:"balanced_from,omitempty"`
+	// Share from which on every request is decided in cost mode. Default 0.95.
+	CostFrom      *float64 `protobuf:"fixed64,3,opt,name=cost_from,json=costFrom,proto3,oneof" json:"cost_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Budget) Reset() {
+	*x = Budget{}
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Budget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Budget) ProtoMessage() {}
+
+func (x *Budget) ProtoReflect() protoreflect.Message {
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Budget.ProtoReflect.Descriptor instead.
+func (*Budget) Descriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Budget) GetUsdPerDay() float64 {
+	if x != nil {
+		return x.UsdPerDay
+	}
+	return 0
+}
+
+func (x *Budget) GetBalancedFrom() float64 {
+	if x != nil && x.BalancedFrom != nil {
+		return *x.BalancedFrom
+	}
+	return 0
+}
+
+func (x *Budget) GetCostFrom() float64 {
+	if x != nil && x.CostFrom != nil {
+		return *x.CostFrom
+	}
+	return 0
+}
+
 // CallerLimits bound what each caller of a deployment may use in a minute, within
 // the bounds of the deployment.
 type CallerLimits struct {
@@ -1759,7 +1836,7 @@ type CallerLimits struct {
 
 func (x *CallerLimits) Reset() {
 	*x = CallerLimits{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1771,7 +1848,7 @@ func (x *CallerLimits) String() string {
 func (*CallerLimits) ProtoMessage() {}
 
 func (x *CallerLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1784,7 +1861,7 @@ func (x *CallerLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallerLimits.ProtoReflect.Descriptor instead.
 func (*CallerLimits) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CallerLimits) GetHeader() string {
@@ -1829,7 +1906,7 @@ type Bands struct {
 
 func (x *Bands) Reset() {
 	*x = Bands{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1918,7 @@ func (x *Bands) String() string {
 func (*Bands) ProtoMessage() {}
 
 func (x *Bands) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +1931,7 @@ func (x *Bands) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bands.ProtoReflect.Descriptor instead.
 func (*Bands) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Bands) GetBalanced() float64 {
@@ -1886,7 +1963,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +1975,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +1988,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Usage) GetEnabled() bool {
@@ -1942,7 +2019,7 @@ type Affinity struct {
 
 func (x *Affinity) Reset() {
 	*x = Affinity{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2031,7 @@ func (x *Affinity) String() string {
 func (*Affinity) ProtoMessage() {}
 
 func (x *Affinity) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2044,7 @@ func (x *Affinity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Affinity.ProtoReflect.Descriptor instead.
 func (*Affinity) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{18}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Affinity) GetStrategy() Affinity_Strategy {
@@ -1996,7 +2073,7 @@ type Defaults struct {
 
 func (x *Defaults) Reset() {
 	*x = Defaults{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2085,7 @@ func (x *Defaults) String() string {
 func (*Defaults) ProtoMessage() {}
 
 func (x *Defaults) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2098,7 @@ func (x *Defaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Defaults.ProtoReflect.Descriptor instead.
 func (*Defaults) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{19}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Defaults) GetLimits() *Limits {
@@ -2191,7 +2268,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x06prefix\x18\x04 \x01(\tBg\xbaHd\xba\x01a\n" +
 	"\x11credential.prefix\x12-must be at most 64 printable ASCII characters\x1a\x1dthis.matches('^[ -~]{0,64}$')H\x01R\x06prefix\x88\x01\x01B\x0f\n" +
 	"\x06source\x12\x05\xbaH\x02\b\x01B\t\n" +
-	"\a_prefix\"\x8e\b\n" +
+	"\a_prefix\"\xbd\b\n" +
 	"\n" +
 	"Deployment\x12\xb4\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\x9f\x01\xbaH\x9b\x01\xba\x01\x97\x01\n" +
@@ -2208,7 +2285,8 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x06limits\x18\b \x01(\v2\x15.wye.policy.v1.LimitsR\x06limits\x12*\n" +
 	"\x05bands\x18\t \x01(\v2\x14.wye.policy.v1.BandsR\x05bands\x123\n" +
 	"\baffinity\x18\n" +
-	" \x01(\v2\x17.wye.policy.v1.AffinityR\baffinity\x12!\n" +
+	" \x01(\v2\x17.wye.policy.v1.AffinityR\baffinity\x12-\n" +
+	"\x06budget\x18\v \x01(\v2\x15.wye.policy.v1.BudgetR\x06budget\x12!\n" +
 	"\fnamed_models\x18\f \x01(\bR\vnamedModels\x12:\n" +
 	"\vagent_tools\x18\r \x01(\v2\x19.wye.policy.v1.AgentToolsR\n" +
 	"agentToolsB\f\n" +
@@ -2238,7 +2316,14 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\r_max_attemptsB\x0f\n" +
 	"\r_max_cost_usdB\x16\n" +
 	"\x14_requests_per_minuteB\x14\n" +
-	"\x12_tokens_per_minute\"\xe3\x05\n" +
+	"\x12_tokens_per_minute\"\xe5\x01\n" +
+	"\x06Budget\x129\n" +
+	"\vusd_per_day\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00e\xcd\xcdA!\x00\x00\x00\x00\x00\x00\x00\x00R\tusdPerDay\x12C\n" +
+	"\rbalanced_from\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\fbalancedFrom\x88\x01\x01\x12;\n" +
+	"\tcost_from\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\bcostFrom\x88\x01\x01B\x10\n" +
+	"\x0e_balanced_fromB\f\n" +
+	"\n" +
+	"_cost_from\"\xe3\x05\n" +
 	"\fCallerLimits\x12\x9a\x03\n" +
 	"\x06header\x18\x01 \x01(\tB\x81\x03\xbaH\xfd\x02\xba\x01\xf9\x02\n" +
 	"\x14caller_limits.header\x12\x8f\x01must be a header name such as x-team, of lower-case letters, digits and -, that neither carries a credential nor begins with x-wye- or x-envoy-\x1a\xce\x01this == '' || this.matches('^[a-z0-9][a-z0-9-]{0,63}$') && !this.startsWith('x-wye-') && !this.startsWith('x-envoy-') && !(this in ['authorization', 'proxy-authorization', 'api-key', 'x-api-key', 'cookie'])R\x06header\x12B\n" +
@@ -2325,7 +2410,7 @@ func file_wye_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(Capability)(0),             // 0: wye.policy.v1.Capability
 	(Protocol)(0),               // 1: wye.policy.v1.Protocol
@@ -2348,58 +2433,60 @@ var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(*AgentTools)(nil),          // 18: wye.policy.v1.AgentTools
 	(*AllowedModes)(nil),        // 19: wye.policy.v1.AllowedModes
 	(*Limits)(nil),              // 20: wye.policy.v1.Limits
-	(*CallerLimits)(nil),        // 21: wye.policy.v1.CallerLimits
-	(*Bands)(nil),               // 22: wye.policy.v1.Bands
-	(*Usage)(nil),               // 23: wye.policy.v1.Usage
-	(*Affinity)(nil),            // 24: wye.policy.v1.Affinity
-	(*Defaults)(nil),            // 25: wye.policy.v1.Defaults
-	nil,                         // 26: wye.policy.v1.Parameters.ReasoningEffortEntry
-	nil,                         // 27: wye.policy.v1.Ability.SkillsEntry
-	nil,                         // 28: wye.policy.v1.Backend.ThinkingEntry
-	(*durationpb.Duration)(nil), // 29: google.protobuf.Duration
+	(*Budget)(nil),              // 21: wye.policy.v1.Budget
+	(*CallerLimits)(nil),        // 22: wye.policy.v1.CallerLimits
+	(*Bands)(nil),               // 23: wye.policy.v1.Bands
+	(*Usage)(nil),               // 24: wye.policy.v1.Usage
+	(*Affinity)(nil),            // 25: wye.policy.v1.Affinity
+	(*Defaults)(nil),            // 26: wye.policy.v1.Defaults
+	nil,                         // 27: wye.policy.v1.Parameters.ReasoningEffortEntry
+	nil,                         // 28: wye.policy.v1.Ability.SkillsEntry
+	nil,                         // 29: wye.policy.v1.Backend.ThinkingEntry
+	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
 }
 var file_wye_policy_v1_policy_proto_depIdxs = []int32{
 	8,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
 	13, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
 	17, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
-	25, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
-	23, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
+	26, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
+	24, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
 	8,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
 	9,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
 	0,  // 7: wye.policy.v1.Model.capabilities:type_name -> wye.policy.v1.Capability
 	11, // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
 	12, // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
 	10, // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
-	26, // 11: wye.policy.v1.Parameters.reasoning_effort:type_name -> wye.policy.v1.Parameters.ReasoningEffortEntry
-	27, // 12: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
+	27, // 11: wye.policy.v1.Parameters.reasoning_effort:type_name -> wye.policy.v1.Parameters.ReasoningEffortEntry
+	28, // 12: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
 	1,  // 13: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
 	15, // 14: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
 	16, // 15: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
 	14, // 16: wye.policy.v1.Backend.first_token:type_name -> wye.policy.v1.FirstToken
 	2,  // 17: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
-	28, // 18: wye.policy.v1.Backend.thinking:type_name -> wye.policy.v1.Backend.ThinkingEntry
-	29, // 19: wye.policy.v1.FirstToken.timeout:type_name -> google.protobuf.Duration
+	29, // 18: wye.policy.v1.Backend.thinking:type_name -> wye.policy.v1.Backend.ThinkingEntry
+	30, // 19: wye.policy.v1.FirstToken.timeout:type_name -> google.protobuf.Duration
 	3,  // 20: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
 	19, // 21: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
 	20, // 22: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
-	22, // 23: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
-	24, // 24: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
-	18, // 25: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
-	3,  // 26: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
-	29, // 27: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
-	29, // 28: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
-	21, // 29: wye.policy.v1.Limits.callers:type_name -> wye.policy.v1.CallerLimits
-	4,  // 30: wye.policy.v1.CallerLimits.unnamed:type_name -> wye.policy.v1.CallerLimits.Unnamed
-	5,  // 31: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
-	29, // 32: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
-	20, // 33: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
-	22, // 34: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
-	24, // 35: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	23, // 23: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
+	25, // 24: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
+	21, // 25: wye.policy.v1.Deployment.budget:type_name -> wye.policy.v1.Budget
+	18, // 26: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
+	3,  // 27: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
+	30, // 28: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
+	30, // 29: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
+	22, // 30: wye.policy.v1.Limits.callers:type_name -> wye.policy.v1.CallerLimits
+	4,  // 31: wye.policy.v1.CallerLimits.unnamed:type_name -> wye.policy.v1.CallerLimits.Unnamed
+	5,  // 32: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
+	30, // 33: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
+	20, // 34: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
+	23, // 35: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
+	25, // 36: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_wye_policy_v1_policy_proto_init() }
@@ -2422,13 +2509,14 @@ func file_wye_policy_v1_policy_proto_init() {
 	file_wye_policy_v1_policy_proto_msgTypes[15].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[16].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[17].OneofWrappers = []any{}
+	file_wye_policy_v1_policy_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wye_policy_v1_policy_proto_rawDesc), len(file_wye_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
