@@ -39,6 +39,7 @@ func TestWye(t *testing.T) {
 			"StreamUnbuffered":         testStreamUnbuffered,
 			"StreamCut":                testStreamCut,
 			"Failover":                 testFailover,
+			"FailoverRestores":         testFailoverRestores,
 			"FailoverRefused":          testFailoverRefused,
 			"FailoverExhausted":        testFailoverExhausted,
 			"FailoverTimeout":          testFailoverTimeout,

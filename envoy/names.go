@@ -65,10 +65,15 @@ const (
 	// status and the retry-after in seconds that came with it, with spaces between.
 	// KeyMade is there when all of them failed.
 	NamespaceAttempts = "wye.attempts"
+	// NamespaceRemoved has, under KeyRemoved, the members of the request's body
+	// that were removed or changed for the first model, as JSON without braces.
+	// Fallback clusters forward it to the step that rewrites the body for theirs.
+	NamespaceRemoved = "wye.removed"
 	// NamespaceDecision has the keys below, all strings.
 	NamespaceDecision = "wye"
 
 	KeyPriorityGroups = "priority_groups" // of NamespaceRoute
+	KeyRemoved        = "members"         // of NamespaceRemoved
 	KeyMade           = "made"            // of NamespaceAttempts: number of attempts at providers
 
 	KeyDeployment = "deployment" // routes match on it

@@ -6,8 +6,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"wye/envoy"
 	"wye/extproc"
@@ -25,39 +27,63 @@ func TestFallback(t *testing.T) {
 	})
 	const first = `{"model":"small-v1", "n":1.00,"temperature":0.5,"max_tokens":7,"messages":[],"logprobs":true,"reasoning_effort":"none"}`
 	for name, tc := range map[string]struct {
-		metadata []string
-		want     string
+		metadata          []string
+		removed           string
+		want, wantDropped string
 	}{
 		"model": {
 			[]string{envoy.MetadataSendAs, "large-v1"},
-			strings.Replace(first, "small-v1", "large-v1", 1),
+			"",
+			strings.Replace(first, "small-v1", "large-v1", 1), "",
 		},
 		"dropped fields": {
 			[]string{envoy.MetadataSendAs, "large-v1", envoy.MetadataDrop, "temperature,logprobs"},
-			`{"model":"large-v1", "n":1.00,"max_tokens":7,"messages":[],"reasoning_effort":"none"}`,
+			"",
+			`{"model":"large-v1", "n":1.00,"max_tokens":7,"messages":[],"reasoning_effort":"none"}`, "temperature,logprobs",
 		},
 		"reasoning effort": {
 			[]string{envoy.MetadataSendAs, "large-v1", envoy.MetadataEffort, "minimal=low,none=low"},
-			strings.NewReplacer("small-v1", "large-v1", `"none"`, `"low"`).Replace(first),
+			"",
+			strings.NewReplacer("small-v1", "large-v1", `"none"`, `"low"`).Replace(first), "",
 		},
 		"output cap": {
 			[]string{envoy.MetadataSendAs, "large-v1", envoy.MetadataMaxTokensField, "max_completion_tokens"},
-			strings.NewReplacer("small-v1", "large-v1", "max_tokens", "max_completion_tokens").Replace(first),
+			"",
+			strings.NewReplacer("small-v1", "large-v1", "max_tokens", "max_completion_tokens").Replace(first), "",
+		},
+		"what the first model did not take": {
+			[]string{envoy.MetadataSendAs, "large-v1", envoy.MetadataDrop, "temperature,logprobs,stop"},
+			`"top_p":0.1,"stop":["x"],"reasoning_effort":"minimal"`,
+			`{"top_p":0.1,"reasoning_effort":"minimal","model":"large-v1","n":1.00,"max_tokens":7,"messages":[]}`, "stop,temperature,logprobs",
+		},
+		"what cannot be restored": {
+			[]string{envoy.MetadataSendAs, "large-v1"}, `"model":"other"`, strings.Replace(first, "small-v1", "large-v1", 1), "",
 		},
 	} {
 		got, err := exchangeCtx(asFallback(t.Context(), tc.metadata...), t, conn, false,
-			headers(false, ":path", "/openai/v1/chat/completions", "x-wye-mode", "nonsense"), body(first[:20], false), body(first[20:], true))
+			withRemoved(headers(false, ":path", "/openai/v1/chat/completions", "x-wye-mode", "nonsense"), tc.removed), body(first[:20], false), body(first[20:], true))
 		want := routed{
 			Body: tc.want, Chunks: []int{len(tc.want)}, End: true,
-			Set: map[string]string{"content-length": fmt.Sprint(len(tc.want))},
+			Set:      map[string]string{"content-length": fmt.Sprint(len(tc.want))},
+			Metadata: map[string]any{envoy.NamespaceDecision: map[string]any{envoy.KeyDropped: tc.wantDropped}},
 		}
 		if diff := cmp.Diff(want, readRouted(t, got, err)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	if n := fallbacks.Load(); n != 4 {
-		t.Errorf("%d fallbacks observed, want 4", n)
+	if n := fallbacks.Load(); n != 6 {
+		t.Errorf("%d fallbacks observed, want 6", n)
 	}
+}
+
+// withRemoved adds to a message what the first rewrite removed, as Envoy does.
+func withRemoved(m *extprocv3.ProcessingRequest, removed string) *extprocv3.ProcessingRequest {
+	if removed != "" {
+		m.MetadataContext = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+			envoy.NamespaceRemoved: {Fields: map[string]*structpb.Value{envoy.KeyRemoved: structpb.NewStringValue(removed)}},
+		}}
+	}
+	return m
 }
 
 // A body that was the largest that is allowed may have grown by the first

@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"wye/envoy"
 )
 
 // kind is which part of a request or its response a message carries.
@@ -31,6 +33,7 @@ const (
 	inResponseBody      protowire.Number = 5
 	inRequestTrailers   protowire.Number = 6
 	inResponseTrailers  protowire.Number = 7
+	inMetadataContext   protowire.Number = 8
 	inObservability     protowire.Number = 10
 	inProtocolConfig    protowire.Number = 11
 	protocolBodyMode    protowire.Number = 1 // ProtocolConfiguration
@@ -38,6 +41,7 @@ const (
 	httpHeadersEnd      protowire.Number = 3
 	httpBodyBody        protowire.Number = 1 // HttpBody
 	httpBodyEnd         protowire.Number = 2
+	metadataFilter      protowire.Number = 1 // Metadata
 	headerMapHeaders    protowire.Number = 1 // HeaderMap
 	headerValueKey      protowire.Number = 1 // HeaderValue
 	headerValueValue    protowire.Number = 2
@@ -59,6 +63,7 @@ type inbound struct {
 	bodyMode  uint64
 	headers   []header
 	body      []byte
+	removed   []byte // what envoy.NamespaceRemoved has of the request
 
 	held mem.Buffer
 }
@@ -104,6 +109,8 @@ func (m *inbound) unmarshal(b []byte) error {
 			return m.unmarshalBody(value)
 		case inResponseTrailers:
 			m.part(kindResponseTrailers)
+		case inMetadataContext:
+			return m.unmarshalMetadata(value)
 		case inProtocolConfig:
 			m.hasConfig = true
 			return eachField(value, func(num protowire.Number, typ protowire.Type, _ []byte, n uint64) error {
@@ -168,6 +175,60 @@ func (m *inbound) unmarshalHeader(b []byte) error {
 	}
 	m.headers = append(m.headers, h)
 	return err
+}
+
+// unmarshalMetadata reads the one string of a Metadata that Wye has a use for.
+func (m *inbound) unmarshalMetadata(b []byte) error {
+	forget := func() { m.removed = nil }
+	return eachEntry(b, metadataFilter, envoy.NamespaceRemoved, forget, func(b []byte) error {
+		return eachEntry(b, structFields, envoy.KeyRemoved, forget, m.unmarshalRemoved)
+	})
+}
+
+// unmarshalRemoved reads a google.protobuf.Value.
+func (m *inbound) unmarshalRemoved(b []byte) error {
+	return eachField(b, func(num protowire.Number, typ protowire.Type, value []byte, _ uint64) error {
+		switch {
+		case num == valueString && typ == protowire.BytesType:
+			m.removed = value
+		case num <= valueList && typ == valueTypes[num]: // another member of the oneof
+			m.removed = nil
+		}
+		return nil
+	})
+}
+
+// valueTypes are the wire types of a Value's fields.
+var valueTypes = [...]protowire.Type{
+	-1, protowire.VarintType, protowire.Fixed64Type, protowire.BytesType, protowire.VarintType, protowire.BytesType, protowire.BytesType,
+}
+
+// eachEntry calls begin for every entry with that key of the map field num of
+// message b, which takes the place of those before it, and then f for each part
+// of its value.
+func eachEntry(b []byte, num protowire.Number, key string, begin func(), f func(value []byte) error) error {
+	return eachField(b, func(n protowire.Number, typ protowire.Type, entry []byte, _ uint64) error {
+		if n != num || typ != protowire.BytesType {
+			return nil
+		}
+		is := false
+		err := eachField(entry, func(n protowire.Number, typ protowire.Type, value []byte, _ uint64) error {
+			if n == entryKey && typ == protowire.BytesType {
+				is = string(value) == key
+			}
+			return nil
+		})
+		if err != nil || !is {
+			return err
+		}
+		begin()
+		return eachField(entry, func(n protowire.Number, typ protowire.Type, value []byte, _ uint64) error {
+			if n == entryValue && typ == protowire.BytesType {
+				return f(value)
+			}
+			return nil
+		})
+	})
 }
 
 func (m *inbound) unmarshalBody(b []byte) error {

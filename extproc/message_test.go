@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"wye/envoy"
 )
 
 // reading is what an inbound found, without its memory.
@@ -25,10 +27,11 @@ type reading struct {
 	BodyMode  uint64
 	Headers   [][2]string
 	Body      string
+	Removed   string
 }
 
 func (m *inbound) reading() reading {
-	r := reading{m.kind, m.end, m.observe, m.hasConfig, m.bodyMode, nil, string(m.body)}
+	r := reading{m.kind, m.end, m.observe, m.hasConfig, m.bodyMode, nil, string(m.body), string(m.removed)}
 	for _, h := range m.headers {
 		r.Headers = append(r.Headers, [2]string{string(h.key), string(h.value)})
 	}
@@ -37,7 +40,10 @@ func (m *inbound) reading() reading {
 
 // reference is the reading that the generated types give.
 func reference(m *extprocv3.ProcessingRequest) reading {
-	r := reading{Observe: m.GetObservabilityMode()}
+	r := reading{
+		Observe: m.GetObservabilityMode(),
+		Removed: m.GetMetadataContext().GetFilterMetadata()[envoy.NamespaceRemoved].GetFields()[envoy.KeyRemoved].GetStringValue(),
+	}
 	if c := m.GetProtocolConfig(); c != nil {
 		r.HasConfig, r.BodyMode = true, uint64(c.GetRequestBodyMode())
 	}
@@ -88,10 +94,17 @@ func samples() []*extprocv3.ProcessingRequest {
 			Request: &extprocv3.ProcessingRequest_RequestHeaders{RequestHeaders: &extprocv3.HttpHeaders{
 				Headers: headers, EndOfStream: true,
 			}},
-			MetadataContext: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"x": {}}},
-			Attributes:      map[string]*structpb.Struct{"envoy.filters.http.ext_proc": {}},
+			MetadataContext: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+				"x": {}, envoy.NamespaceRemoved: {Fields: map[string]*structpb.Value{
+					envoy.KeyRemoved: structpb.NewStringValue(`"top_p":1`), "y": structpb.NewNumberValue(1),
+				}},
+			}},
+			Attributes: map[string]*structpb.Struct{"envoy.filters.http.ext_proc": {}},
 		},
 		{Request: &extprocv3.ProcessingRequest_RequestHeaders{}},
+		{MetadataContext: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+			envoy.NamespaceRemoved: {Fields: map[string]*structpb.Value{envoy.KeyRemoved: structpb.NewBoolValue(true)}},
+		}}},
 		{Request: &extprocv3.ProcessingRequest_RequestBody{RequestBody: &extprocv3.HttpBody{Body: []byte(`{"model":"auto"}`), EndOfStream: true}}},
 		{Request: &extprocv3.ProcessingRequest_RequestBody{RequestBody: &extprocv3.HttpBody{Body: []byte("x"), GrpcMessageCompressed: true}}},
 		{Request: &extprocv3.ProcessingRequest_RequestTrailers{RequestTrailers: &extprocv3.HttpTrailers{Trailers: headers}}},

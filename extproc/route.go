@@ -137,7 +137,11 @@ func (st *stream) rewrite() *[]byte {
 	}
 	*out = wire.AppendRewrite((*out)[:0], st.bytes(), &st.scan, st.edit)
 	st.dropped = wire.AppendDropped(st.dropped[:0], &st.scan, st.edit)
-	if to, ok := backend.Translates(st.facts.api); ok {
+	to, ok := backend.Translates(st.facts.api)
+	if st.removed = st.removed[:0]; ok || len(st.decision.Chain) > 1 { // another step follows
+		st.removed = wire.AppendRemoved(st.removed, st.bytes(), &st.scan, st.edit)
+	}
+	if ok {
 		st.dropped = appendUntranslated(st.dropped, to, st.bytes(), backend)
 	}
 	return out
@@ -195,6 +199,13 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 	dst, fields = open(dst, valueStruct)
 	dst = st.prepared.appendChain(dst, d.API, d.Chain, st.settled)
 	dst = shut(shut(shut(dst, fields), value), field)
+	if len(st.removed) > 0 {
+		dst, field = openField(dst, envoy.NamespaceRemoved)
+		dst, value = open(dst, entryValue)
+		dst, fields = open(dst, valueStruct)
+		dst = appendStringField(dst, envoy.KeyRemoved, st.removed)
+		dst = shut(shut(shut(dst, fields), value), field)
+	}
 	return shut(dst, metadata)
 }
 

@@ -45,8 +45,9 @@ func TestRouted(t *testing.T) {
 			want: routed{
 				Body: onLarge,
 				Metadata: map[string]any{
-					"wye":       decision("auto", "quality", "temperature"),
-					"wye.route": groups(large, smallBack),
+					"wye":         decision("auto", "quality", "temperature"),
+					"wye.removed": map[string]any{"members": `"temperature":0.2`},
+					"wye.route":   groups(large, smallBack),
 				},
 			},
 		},
@@ -67,8 +68,9 @@ func TestRouted(t *testing.T) {
 			want: routed{
 				Body: onLarge,
 				Metadata: map[string]any{
-					"wye":       decision("auto", "quality", "temperature"),
-					"wye.route": groups(large, smallBack),
+					"wye":         decision("auto", "quality", "temperature"),
+					"wye.removed": map[string]any{"members": `"temperature":0.2`},
+					"wye.route":   groups(large, smallBack),
 				},
 			},
 		},
@@ -89,8 +91,9 @@ func TestRouted(t *testing.T) {
 				Body:   onLarge,
 				Remove: []string{"x-wye-model", "x-wye-anything"},
 				Metadata: map[string]any{
-					"wye":       decision("auto", "quality", "temperature"),
-					"wye.route": groups(large, smallBack),
+					"wye":         decision("auto", "quality", "temperature"),
+					"wye.removed": map[string]any{"members": `"temperature":0.2`},
+					"wye.route":   groups(large, smallBack),
 				},
 			},
 		},

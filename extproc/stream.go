@@ -38,6 +38,7 @@ type stream struct {
 	// limitText is what eachLimit and appendBudget write into.
 	limitText [40]byte
 	dropped   []byte // names of the fields that the rewrite left out
+	removed   []byte // what of the body the first rewrite removed or changed
 	scan      wire.Facts
 	request   router.Request
 	decision  router.Decision
@@ -256,6 +257,7 @@ func (st *stream) takeHeaders() *wire.Problem {
 		st.limit = st.prepared.maxBody
 	}
 	if st.edit, st.fallback = fallbackEdit(st.grpc.Context()); st.fallback {
+		st.removed = append(st.removed[:0], st.in.removed...)
 		// The body was rewritten before, which may have made it longer.
 		st.limit += fallbackSlack
 		st.facts.api = upstreamAPI(st.in.headers)

@@ -100,8 +100,14 @@ func appendUntranslated(dst []byte, provider router.API, body []byte, b *router.
 	if err != nil {
 		return dst // a mistake of ours: nothing was dropped, and the attempt fails
 	}
+	return appendNames(dst, r.Dropped)
+}
+
+// appendNames appends to dst, a list of names with commas between, those that it
+// does not have.
+func appendNames(dst []byte, names []string) []byte {
 	named := strings.Split(string(dst), ",")
-	for _, name := range r.Dropped {
+	for _, name := range names {
 		if slices.Contains(named, name) || !printable(name) {
 			continue
 		}
@@ -127,6 +133,7 @@ func printable(name string) bool {
 // answerTranslated makes the body the provider's and goes on with the response.
 func (st *stream) answerTranslated() error {
 	t := st.translation
+	st.restore()
 	edited := st.server.buffers.Get(len(st.bytes()) + rewriteSlack)
 	defer func() { st.server.buffers.Put(edited) }()
 	out := st.server.buffers.Get(len(st.bytes()) + rewriteSlack)
@@ -140,7 +147,7 @@ func (st *stream) answerTranslated() error {
 	dst, common := open(dst, partResponse)
 	dst, mutation := open(dst, commonHeaders)
 	dst = appendContentLength(dst, len(*out))
-	*head = shut(shut(shut(dst, mutation), common), headers)
+	*head = appendDropped(shut(shut(shut(dst, mutation), common), headers), st.dropped)
 	// What was held of the request is of no more use, and its response may take
 	// minutes.
 	st.in.release()
@@ -175,6 +182,7 @@ func (st *stream) translateRequest(edited, out *[]byte) error {
 	}
 	var err error
 	*out, t.request, err = appendRequest((*out)[:0], *edited, t.provider, t.options)
+	st.dropped = appendNames(wire.AppendDropped(st.dropped[:0], &st.scan, edit), t.request.Dropped)
 	if err != nil || t.provider != router.APIChat {
 		return err
 	}

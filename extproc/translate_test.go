@@ -123,8 +123,18 @@ func TestTranslateRequest(t *testing.T) {
 			`{"model":"first","temperature":1,"reasoning_effort":"minimal","messages":[{"role":"user","content":"hi"}]}`,
 			`{"model":"claude-v1","messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}],"thinking":{"type":"enabled","budget_tokens":2048},"max_tokens":4096}`,
 		},
+		"what the first model did not take": {
+			[]string{"removed", `"temperature":0.5,"max_tokens":7`},
+			`{"model":"first","max_completion_tokens":9,"messages":[{"role":"user","content":"hi"}]}`,
+			`{"model":"claude-v1","messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}],"max_tokens":7,"temperature":0.5}`,
+		},
 	} {
-		got, err := exchangeCtx(asTranslating(t.Context(), tt.metadata...), t, conn, false, headers(false, ":path", "/v1/messages"), body(tt.body[:9], false), body(tt.body[9:], true),
+		removed := ""
+		if len(tt.metadata) > 0 && tt.metadata[0] == "removed" {
+			tt.metadata, removed = nil, tt.metadata[1]
+		}
+		got, err := exchangeCtx(asTranslating(t.Context(), tt.metadata...), t, conn, false,
+			withRemoved(headers(false, ":path", "/v1/messages"), removed), body(tt.body[:9], false), body(tt.body[9:], true),
 			answerHeaders(true, ":status", "204"))
 		if err != nil || len(got) < 2 {
 			t.Fatalf("%s: %v, %v", name, got, err)

@@ -28,7 +28,7 @@ type Record struct {
 	Stream   bool     `json:"stream,omitempty"` // the answer was server-sent events
 	Attempts int      `json:"attempts"`
 	Served   *Place   `json:"served,omitempty"`  // by the last attempt
-	Dropped  string   `json:"dropped,omitempty"` // request fields that the first model does not take
+	Dropped  string   `json:"dropped,omitempty"` // request fields that the model that served does not take
 
 	Usage   *Tokens `json:"usage,omitempty"`
 	Unknown Unknown `json:"usage_unknown,omitempty"` // why there is no usage

@@ -24,6 +24,7 @@ type Edit struct {
 const (
 	maxTokens           = "max_tokens"
 	maxCompletionTokens = "max_completion_tokens"
+	reasoningEffort     = "reasoning_effort"
 )
 
 // ScanFields reads only the top level of a body: enough for AppendRewrite and
@@ -48,9 +49,7 @@ func ScanFields(body []byte, f *Facts) *Problem {
 //
 // What is removed is gone for every later edit of the result: Envoy shows the
 // step that rewrites a body for a fallback the body as it was rewritten for
-// the first model. So the first edit must drop only what its own model
-// refuses; a fallback then gets a request that it can serve, at worst without
-// a field that it would have honoured.
+// the first model. AppendRemoved keeps it, and AppendRestored brings it back.
 func AppendRewrite(dst, body []byte, f *Facts, e Edit) []byte {
 	keeper := e.capKeeper(body, f)
 	last := len(f.fields) - 1 // the last field that stays
@@ -77,7 +76,7 @@ func AppendRewrite(dst, body []byte, f *Facts, e Edit) []byte {
 			dst = append(dst, body[from:at.val]...)
 			dst = appendString(dst, e.Model)
 			from = at.end
-		case string(at.name) == "reasoning_effort":
+		case string(at.name) == reasoningEffort:
 			if to := e.effort(body[at.val:at.end]); to != "" {
 				dst = append(dst, body[from:at.val]...)
 				dst = appendString(dst, to)

@@ -80,6 +80,19 @@ func extProc(statPrefix string, initialMetadata ...*corev3.HeaderValue) *extproc
 	}
 }
 
+func untyped(namespaces ...string) *extprocfilterv3.MetadataOptions_MetadataNamespaces {
+	return &extprocfilterv3.MetadataOptions_MetadataNamespaces{Untyped: namespaces}
+}
+
+// restoredMetadata is what a step that rewrites a body for its own model is shown
+// of the first rewrite, and may say: which fields its model does not take.
+func restoredMetadata() *extprocfilterv3.MetadataOptions {
+	return &extprocfilterv3.MetadataOptions{
+		ForwardingNamespaces: untyped(envoy.NamespaceRemoved),
+		ReceivingNamespaces:  untyped(envoy.NamespaceDecision),
+	}
+}
+
 func exactly(names ...string) *matcherv3.ListStringMatcher {
 	l := &matcherv3.ListStringMatcher{}
 	for _, n := range names {
@@ -97,9 +110,7 @@ func (b *builder) routingFilter() *hcmv3.HttpFilter {
 	}
 	config := extProc(envoy.StatPrefix, metadata...)
 	config.MetadataOptions = &extprocfilterv3.MetadataOptions{
-		ReceivingNamespaces: &extprocfilterv3.MetadataOptions_MetadataNamespaces{
-			Untyped: []string{envoy.NamespaceDecision, envoy.NamespaceRoute},
-		},
+		ReceivingNamespaces: untyped(envoy.NamespaceDecision, envoy.NamespaceRoute, envoy.NamespaceRemoved),
 	}
 	config.ForwardRules.AllowedHeaders.Patterns = append(config.ForwardRules.AllowedHeaders.Patterns,
 		exactly(b.snapshot.CallerHeaders()...).GetPatterns()...)
@@ -139,6 +150,7 @@ func (b *builder) upstreamFilters(backend *router.Backend, u use) ([]*hcmv3.Http
 		}
 		config := extProc(envoy.StatPrefix+"_fallback", metadata...)
 		config.MessageTimeout = durationpb.New(5 * time.Second)
+		config.MetadataOptions = restoredMetadata()
 		filters = append(filters, httpFilter(envoy.ExtProcFilter, config))
 	}
 	if len(b.credentialHeaders) > 0 {

@@ -112,11 +112,11 @@ func (b *builder) translateFilters(backend *router.Backend) ([]*hcmv3.HttpFilter
 	config.MutationRules.AllowExpression = &matcherv3.RegexMatcher{
 		Regex: ":status|content-length|content-type|content-encoding",
 	}
+	config.MetadataOptions = restoredMetadata()
 	if client == router.APIChat && !b.snapshot.Usage.Off {
 		// Messages streams always say what they used; chat clients need not ask.
-		config.MetadataOptions = &extprocfilterv3.MetadataOptions{
-			ReceivingNamespaces: &extprocfilterv3.MetadataOptions_MetadataNamespaces{Untyped: []string{envoy.NamespaceUsage}},
-		}
+		receiving := config.MetadataOptions.ReceivingNamespaces
+		receiving.Untyped = append(receiving.Untyped, envoy.NamespaceUsage)
 	}
 	mutations := []*mutationv3.HeaderMutation{removeHeader("accept-encoding")}
 	if asked == router.APIMessages {
