@@ -72,6 +72,7 @@ func (r *reader) inputs(param string) bool {
 		return r.mismatch(param, param+" must be a string or an array")
 	}
 	f.place(r.body, roleUser)
+	f.TurnBytes = r.tokens.bytes
 	return true
 }
 

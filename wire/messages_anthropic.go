@@ -129,11 +129,12 @@ func (r *reader) blockMessages() bool {
 	if !r.open() {
 		return false
 	}
+	before := r.tokens.bytes
 	for first := true; r.element(first); first = false {
 		if r.peek() != '{' {
 			return r.wrongType("", "must be an object")
 		}
-		if !r.blockMessage() {
+		if !r.blockMessage(before) {
 			return false
 		}
 		r.message++
@@ -148,11 +149,12 @@ func (r *reader) blockMessages() bool {
 }
 
 // blockMessage reads a message. A user message that has nothing but results of
-// tools is none of the user's.
-func (r *reader) blockMessage() bool {
+// tools is none of the user's. before is the text before all messages, in bytes.
+func (r *reader) blockMessage(before int) bool {
 	if !r.open() {
 		return false
 	}
+	start := r.tokens.bytes
 	who, results := roleMissing, false
 	r.f.texts = r.f.texts[:0]
 	r.tokens.overhead(perMessage)
@@ -170,7 +172,7 @@ func (r *reader) blockMessage() bool {
 			case '"':
 				ok = r.text()
 			case '[':
-				results, ok = r.blocks("messages["+strconv.Itoa(r.message)+"].content", 0)
+				results, ok = r.blocks(inMessage, 0)
 			default:
 				return r.wrongType(".content", "must be a string or an array of content blocks")
 			}
@@ -189,7 +191,17 @@ func (r *reader) blockMessage() bool {
 	case who == roleUser && results:
 		who = roleOther
 	}
-	r.f.place(r.body, who)
+	f := r.f
+	f.place(r.body, who)
+	if who == roleUser {
+		f.TurnBytes = r.tokens.bytes - start
+	}
+	// Counts tell apart what is without a text.
+	end := mark{length: r.tokens.bytes - before + r.message + f.ImageCount + f.FileCount}
+	if n := len(f.texts); n > 0 {
+		end.from, end.to = f.texts[n-1].start, f.texts[n-1].end
+	}
+	f.turn.addMark(end, who)
 	return true
 }
 
@@ -197,8 +209,19 @@ func (r *reader) blockMessage() bool {
 // has text.
 const maxBlockDepth = 4
 
-// blocks reads an array of content blocks. results: there is at least one, and
-// all are results of tools.
+// inMessage stands for the path of the content of the message being read, which
+// is made only when an error needs it.
+const inMessage = ""
+
+func (r *reader) blocksPath(param string) string {
+	if param == inMessage {
+		return "messages[" + strconv.Itoa(r.message) + "].content"
+	}
+	return param
+}
+
+// blocks reads an array of content blocks, under the path param or inMessage.
+// results: there is at least one, and all are results of tools.
 func (r *reader) blocks(param string, depth int) (results, ok bool) {
 	if depth == maxBlockDepth {
 		return false, r.skip()
@@ -209,7 +232,7 @@ func (r *reader) blocks(param string, depth int) (results, ok bool) {
 	all, i := true, 0
 	for first := true; r.element(first); first = false {
 		if r.peek() != '{' {
-			at := param + "[" + strconv.Itoa(i) + "]"
+			at := r.blocksPath(param) + "[" + strconv.Itoa(i) + "]"
 			return false, r.mismatch(at, at+" must be an object")
 		}
 		result, ok := r.block(param, depth)
@@ -238,7 +261,11 @@ func (r *reader) block(param string, depth int) (result, ok bool) {
 		switch string(r.name(k)) {
 		case "type":
 			var v str
-			if v, ok = r.optional(param + "[].type"); ok {
+			if r.peek() != '"' {
+				at := r.blocksPath(param) + "[].type"
+				return false, r.mismatch(at, at+" must be a string")
+			}
+			if v, ok = r.str(); ok {
 				kind := r.name(v)
 				image, document, result = string(kind) == "image", string(kind) == "document", string(kind) == "tool_result"
 			}

@@ -1,6 +1,9 @@
 package wire
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // The top-level fields of a Responses request that a scan reads. The first is
 // that of every shape.
@@ -88,11 +91,14 @@ func (r *reader) input() bool {
 	case '"':
 		r.f.texts = r.f.texts[:0]
 		r.tokens.overhead(perMessage)
+		start, before := r.pos, r.tokens.bytes
 		if !r.text() {
 			return false
 		}
 		r.f.Messages = 1
 		r.f.place(r.body, roleUser)
+		r.f.TurnBytes = r.tokens.bytes - before
+		r.f.turn.add(start, r.pos, roleUser)
 		return true
 	case 'n':
 		return r.literal("null")
@@ -103,27 +109,54 @@ func (r *reader) input() bool {
 	if !r.open() {
 		return false
 	}
+	answering := false // the last item is part of an answer
 	for first := true; r.element(first); first = false {
-		at := "input[" + strconv.Itoa(r.message) + "]"
 		if r.peek() != '{' {
+			at := r.itemPath("")
 			return r.mismatch(at, at+" must be an object")
 		}
-		if !r.item(at) {
+		start := r.pos
+		who, ok := r.item()
+		if !ok {
 			return false
 		}
+		// An answer has many items. What it answers is before the first of them.
+		answer := who == roleAssistant
+		if answer && answering {
+			who = roleOther
+		}
+		answering = answer
+		r.f.turn.add(start, r.pos, who)
 		r.message++
 	}
 	r.f.Messages = r.message
 	return r.problem == nil
 }
 
-// item reads one item of the input. Items other than messages have no role:
-// calls of tools, their outputs, reasoning, references to stored items.
-func (r *reader) item(at string) bool {
-	if !r.open() {
-		return false
+// itemPath is the path of what is at more in the item being read.
+func (r *reader) itemPath(more string) string {
+	return "input[" + strconv.Itoa(r.message) + "]" + more
+}
+
+// answers reports whether a model makes items of that type: calls of tools,
+// whoever runs them, and what goes with them.
+func answers(kind []byte) bool {
+	switch string(kind) {
+	case "reasoning", "mcp_list_tools", "mcp_approval_request":
+		return true
 	}
-	who := roleOther
+	return bytes.HasSuffix(kind, []byte("_call"))
+}
+
+// item reads one item of the input, and says whose it is. Items other than
+// messages have no role: calls of tools, their outputs, reasoning, references to
+// stored items.
+func (r *reader) item() (who role, ok bool) {
+	if !r.open() {
+		return who, false
+	}
+	who = roleOther
+	answer, before := false, r.tokens.bytes
 	r.f.texts = r.f.texts[:0]
 	r.tokens.overhead(perMessage)
 	for first := true; ; first = false {
@@ -135,20 +168,25 @@ func (r *reader) item(at string) bool {
 		switch string(r.name(k)) {
 		case "role":
 			if r.peek() != '"' {
-				return r.mismatch(at+".role", at+".role must be a string")
+				at := r.itemPath(".role")
+				return who, r.mismatch(at, at+" must be a string")
 			}
 			who, ok = r.role()
 		case "type":
 			var v str
-			if v, ok = r.optional(at + ".type"); ok && string(r.name(v)) == "item_reference" && r.f.Stateful == "" {
-				r.f.Stateful = at
+			if v, ok = r.typeOf(".type"); ok {
+				kind := r.name(v)
+				answer = answers(kind)
+				if string(kind) == "item_reference" && r.f.Stateful == "" {
+					r.f.Stateful = r.itemPath("")
+				}
 			}
 		case "content", "output", "summary":
 			switch r.peek() {
 			case '"':
 				ok = r.text()
 			case '[':
-				ok = r.contents(at)
+				ok = r.contents()
 			default:
 				ok = r.skip()
 			}
@@ -158,33 +196,52 @@ func (r *reader) item(at string) bool {
 			ok = r.skip()
 		}
 		if !ok {
-			return false
+			return who, false
 		}
 	}
 	if r.problem != nil {
-		return false
+		return who, false
 	}
 	r.f.place(r.body, who)
-	return true
+	switch {
+	case who == roleUser:
+		r.f.TurnBytes = r.tokens.bytes - before
+	case who == roleOther && answer:
+		who = roleAssistant
+	}
+	return who, true
+}
+
+// typeOf reads the type of an item or of what is in it.
+func (r *reader) typeOf(path string) (v str, ok bool) {
+	switch r.peek() {
+	case '"':
+		return r.str()
+	case 'n':
+		return v, r.literal("null")
+	}
+	at := r.itemPath(path)
+	return v, r.mismatch(at, at+" must be a string")
 }
 
 // contents reads the content parts of an item.
-func (r *reader) contents(at string) bool {
+func (r *reader) contents() bool {
 	if !r.open() {
 		return false
 	}
 	for first := true; r.element(first); first = false {
 		if r.peek() != '{' {
-			return r.mismatch(at+".content", at+".content must be an array of objects")
+			at := r.itemPath(".content")
+			return r.mismatch(at, at+" must be an array of objects")
 		}
-		if !r.contentPart(at) {
+		if !r.contentPart() {
 			return false
 		}
 	}
 	return r.problem == nil
 }
 
-func (r *reader) contentPart(at string) bool {
+func (r *reader) contentPart() bool {
 	if !r.open() {
 		return false
 	}
@@ -199,7 +256,7 @@ func (r *reader) contentPart(at string) bool {
 		switch string(r.name(k)) {
 		case "type":
 			var v str
-			if v, ok = r.optional(at + ".content[].type"); ok {
+			if v, ok = r.typeOf(".content[].type"); ok {
 				kind := r.name(v)
 				image, file, audio = string(kind) == "input_image", string(kind) == "input_file", string(kind) == "input_audio"
 			}
@@ -216,7 +273,7 @@ func (r *reader) contentPart(at string) bool {
 	case r.problem != nil:
 		return false
 	case audio:
-		return r.fail(invalid(CodeUnsupported, at, noAudio))
+		return r.fail(invalid(CodeUnsupported, r.itemPath(""), noAudio))
 	case image:
 		r.f.HasImages = true
 		r.f.ImageCount++

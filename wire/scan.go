@@ -180,7 +180,7 @@ func (r *reader) declare(k str) (int, bool) {
 		}
 	}
 	if r.shape.lookUp(name) == 0 {
-		if n := r.shape.resembles(name); n != "" {
+		if n := r.shape.resembles(name); n != "" && (!r.fieldsOnly || n == "model" || n == routingConfig) {
 			return 0, r.fail(invalid(CodeInvalidValue, printable(name), "unknown field "+printable(name)+"; did you mean "+n+"?"))
 		}
 	}
@@ -207,10 +207,20 @@ func printable(name []byte) string {
 // value reads the value of a top-level field.
 func (r *reader) value(is known) bool {
 	r.seen |= is
-	f := r.f
 	if r.fieldsOnly && is != fieldModel {
 		return r.skip()
 	}
+	start := r.pos
+	ok := r.known(is)
+	if is&r.shape.preamble() != 0 {
+		r.f.turn.preamble += r.pos - start
+	}
+	return ok
+}
+
+// known reads the value of a field of the request's shape.
+func (r *reader) known(is known) bool {
+	f := r.f
 	switch r.shape {
 	case ShapeMessages, ShapeCountTokens:
 		return r.messagesValue(is)
@@ -235,8 +245,12 @@ func (r *reader) value(is known) bool {
 		return r.outputCap("max_tokens", &f.maxTokens)
 	case fieldMaxCompletionTokens:
 		return r.outputCap("max_completion_tokens", &f.maxCompletionTokens)
-	case fieldTools, fieldFunctions, fieldResponseFormat:
-		return r.preamble(is)
+	case fieldTools:
+		return r.tools("tools")
+	case fieldFunctions:
+		return r.tools("functions")
+	case fieldResponseFormat:
+		return r.responseFormat()
 	case fieldAudio:
 		return r.audio()
 	case fieldModalities:
@@ -249,21 +263,6 @@ func (r *reader) value(is known) bool {
 		return r.choices()
 	}
 	return r.skip()
-}
-
-// preamble reads what a provider puts before the messages.
-func (r *reader) preamble(is known) (ok bool) {
-	start := r.pos
-	switch is {
-	case fieldTools:
-		ok = r.tools("tools")
-	case fieldFunctions:
-		ok = r.tools("functions")
-	default:
-		ok = r.responseFormat()
-	}
-	r.f.turn.preamble += r.pos - start
-	return ok
 }
 
 // mismatch passes a value of the wrong type, so that a body that is no JSON at

@@ -30,6 +30,21 @@ func (s Shape) names() []string {
 	return knownNames[:]
 }
 
+// preamble is the fields that providers put before the messages: tools and the
+// answer's schema.
+func (s Shape) preamble() known {
+	switch s {
+	case ShapeChat:
+		return fieldTools | fieldFunctions | fieldResponseFormat
+	case ShapeMessages, ShapeCountTokens:
+		return messagesTools | messagesOutputConfig | messagesOutputFormat
+	case ShapeResponses:
+		return responsesTools | responsesText
+	case ShapeCompletions, ShapeEmbeddings:
+	}
+	return 0
+}
+
 // missing returns a field beside model that a request must have and that is not
 // among seen; empty: there is none. All of a Responses request may come from a
 // stored prompt.
