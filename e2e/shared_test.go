@@ -62,6 +62,7 @@ func TestWye(t *testing.T) {
 			"Responses":                testResponses,
 			"Translated":               testTranslated,
 			"Pairs":                    testPairs,
+			"ConversationOfAPIs":       testConversationOfAPIs,
 			"PythonSDK":                testPythonSDK,
 			"LegacyAPIs":               testLegacyAPIs,
 			"PythonAPIs":               testPythonAPIs,

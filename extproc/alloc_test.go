@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"wye/limits"
+	"wye/policies"
 	"wye/router"
 )
 
@@ -16,6 +17,29 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 		route()
 		if n := testing.AllocsPerRun(100, route); n > 0 {
 			t.Errorf("%d bytes: %v allocations", size, n)
+		}
+	}
+}
+
+// Nor does a request of any other API.
+func TestRouteOfEveryAPIDoesNotAllocate(t *testing.T) {
+	policy, err := policies.Parse("policy.yaml", []byte(`backends:
+- {name: a, model: gpt-5, address: "127.0.0.1:1", apis: [messages, count_tokens, responses, completions, embeddings]}
+deployments: [{name: auto, subset: [gpt-5]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for api, rest := range map[router.API]string{
+		router.APIMessages:    `"max_tokens":64,"system":"s","messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]`,
+		router.APICountTokens: `"messages":[{"role":"user","content":"hi"}]`,
+		router.APIResponses:   `"input":[{"role":"user","content":[{"type":"input_text","text":"hi"}]},{"type":"function_call","name":"f","arguments":"{}"}]`,
+		router.APICompletions: `"prompt":"hi"`,
+		router.APIEmbeddings:  `"input":["hi"]`,
+	} {
+		route := routingFor(t, policy, api, `{"model":"auto","routing_config":{"mode":"quality"},`+rest+`}`)
+		route()
+		if n := testing.AllocsPerRun(100, route); n > 0 {
+			t.Errorf("%v: %v allocations", api, n)
 		}
 	}
 }

@@ -63,6 +63,19 @@ func upstreamAPI(headers []header) router.API {
 	return router.APIChat
 }
 
+// Undetermined returns why the request, of which f are the facts, must not be
+// sent where d says, although all models of d could serve it: only one of them
+// may, and the request does not say which. nil: it may be sent.
+func Undetermined(req *router.Request, f *wire.Facts, d *router.Decision) *wire.Problem {
+	switch {
+	case req.API == router.APIEmbeddings && d.Ranked > 1:
+		return errEmbeddings(d)
+	case f.Stateful != "" && d.Places() > 1:
+		return errStateful(f.Stateful, d)
+	}
+	return nil
+}
+
 // errEmbeddings refuses to choose between models whose embeddings cannot be
 // compared.
 func errEmbeddings(d *router.Decision) *wire.Problem {

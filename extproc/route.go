@@ -51,11 +51,8 @@ func (st *stream) decide(now time.Time) *wire.Problem {
 		}
 		return p
 	}
-	if st.facts.api == router.APIEmbeddings && st.decision.Ranked > 1 {
-		return errEmbeddings(&st.decision)
-	}
-	if st.scan.Stateful != "" && st.decision.Places() > 1 {
-		return errStateful(st.scan.Stateful, &st.decision)
+	if p := Undetermined(&st.request, &st.scan, &st.decision); p != nil {
+		return p
 	}
 	if p := st.charge(); p != nil {
 		return p

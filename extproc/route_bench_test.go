@@ -50,6 +50,12 @@ func routing(tb testing.TB, body string) func() {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return routingFor(tb, policy, router.APIChat, body)
+}
+
+// routingFor is routing under a policy, for a client of an API.
+func routingFor(tb testing.TB, policy *policies.Policy, api router.API, body string) func() {
+	tb.Helper()
 	snapshot, err := policy.Compile()
 	if err != nil {
 		tb.Fatal(err)
@@ -61,6 +67,7 @@ func routing(tb testing.TB, body string) func() {
 	st := newStream(s)
 	st.prepared = s.prepared.of(snapshot, s.config.MaxBodyBytes)
 	st.limit = st.prepared.maxBody
+	st.facts.api = api
 	text := []byte(body)
 	st.body = &text
 	return func() {

@@ -115,6 +115,21 @@ func goldenPolicies() map[string]struct {
 			},
 			options: xds.Options{Listen: "127.0.0.1:10000", ExtProc: "unix:/run/wye/wye.sock"},
 		},
+		"apis": {
+			config: router.Config{
+				Models: []router.Model{{Name: "chats"}, {Name: "claude"}, {Name: "embedder"}},
+				Backends: []router.Backend{
+					{Name: "chats", Model: 0, SendAs: "chats", Address: "127.0.0.1:8001", APIs: router.APIs(0).With(router.APIChat).With(router.APIResponses)},
+					{
+						Name: "claude", Model: 1, SendAs: "claude", Address: "127.0.0.1:8002", PathPrefix: "/anthropic",
+						APIs: router.APIs(0).With(router.APIMessages).With(router.APICountTokens),
+					},
+					{Name: "embedder", Model: 2, SendAs: "embedder", Address: "127.0.0.1:8003", APIs: router.APIs(0).With(router.APIEmbeddings).With(router.APICompletions)},
+				},
+				Deployments: []router.Deployment{{Name: "auto", Subset: []router.ModelIndex{0, 1, 2}}, {Name: "chats", Subset: []router.ModelIndex{0}}},
+			},
+			options: xds.Options{Listen: "127.0.0.1:10000", ExtProc: "127.0.0.1:9000"},
+		},
 		"zones": {
 			config: router.Config{
 				Models: []router.Model{{Name: "a"}, {Name: "b"}},

@@ -20,17 +20,22 @@ import (
 const maxRequestBytes = 256 << 20
 
 func newExplainCommand() *cobra.Command {
-	var policy, mode, deployment, record, zone string
+	var policy, mode, deployment, record, zone, apiName string
 	var session sessionFlags
 	var spent float64
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain [REQUEST.json|-]",
 		Short: "Show how a request would be routed, and why",
-		Long: `Explain takes a chat completion request as a client would send it, from a file
-or standard input, and shows what the policy decides for it: every candidate with
-its predicted quality and expected cost, every model left out with the reason,
-and the chain of attempts. Nothing is sent anywhere.
+		Long: `Explain takes a request as a client would send it, from a file or standard
+input, and shows what the policy decides for it: every candidate with its predicted
+quality and expected cost, every model left out with the reason, and the chain of
+attempts. Nothing is sent anywhere.
+
+The request may be of any API. Without --api it is taken for one by its fields:
+"input" is of Responses, or of embeddings if it is a list of texts or tokens;
+"prompt" that is no object is of completions; "messages" is of Messages beside
+"system", "stop_sequences", "thinking" or "output_config", else of chat completions.
 
 With --record it takes the records of a decision log instead, decides each once
 more under the policy, and says whether every bit of the decision is the same. A
@@ -56,7 +61,7 @@ record is of this policy.`,
 				return usageError{errors.New("--budget-used must be 0 or more")}
 			}
 			if record != "" {
-				if len(args) > 0 || mode != "" || deployment != "" || asJSON {
+				if len(args) > 0 || mode != "" || deployment != "" || apiName != "" || asJSON {
 					return usageError{errors.New("--record stands alone but for --policy and --zone")}
 				}
 				if record == "-" && policy == "-" {
@@ -86,7 +91,11 @@ record is of this policy.`,
 			if err != nil {
 				return err
 			}
-			report, err := explainRequest(s, body, m, deployment, session, spent)
+			api, err := requestAPI(apiName, body)
+			if err != nil {
+				return err
+			}
+			report, err := explainRequest(s, body, api, m, deployment, session, spent)
 			if err != nil {
 				return err
 			}
@@ -107,6 +116,7 @@ record is of this policy.`,
 	cmd.Flags().StringVarP(&policy, "policy", "p", "", "policy `file` (default: the embedded policy)")
 	cmd.Flags().StringVarP(&mode, "mode", "m", "", "mode `override`, as the header x-wye-mode: quality, balanced or cost")
 	cmd.Flags().StringVarP(&deployment, "deployment", "d", "", "`name` of a deployment to use in place of the request's model")
+	cmd.Flags().StringVar(&apiName, "api", "", "`API` of the request: chat_completions, messages, count_tokens, responses, completions or embeddings (default: by its fields)")
 	cmd.Flags().StringVar(&session.model, "session-model", "", "catalog `name` of the model that the conversation is with")
 	cmd.Flags().IntVar(&session.cached, "cached-tokens", 0, "how many `tokens` of the prompt that model's provider has cached")
 	cmd.Flags().Float64Var(&spent, "budget-used", 0, "`share` of the deployment's budget that is spent, such as 0.9")
@@ -181,14 +191,14 @@ func compilePolicy(path string, stdin io.Reader) (*router.Snapshot, error) {
 
 // explainRequest routes body as the ext_proc server would. The error is about
 // the body; that it cannot be routed is in the report.
-func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment string, session sessionFlags, spent float64) (*explain.Report, error) {
+func explainRequest(s *router.Snapshot, body []byte, api router.API, m router.Mode, deployment string, session sessionFlags, spent float64) (*explain.Report, error) {
 	var facts wire.Facts
-	if problem := wire.Scan(body, &facts); problem != nil {
+	if problem := wire.ScanShape(extproc.ShapeOf(api), nil, body, &facts); problem != nil {
 		return nil, fmt.Errorf("request: %w", problem)
 	}
 	var req router.Request
 	extproc.RequestOf(&facts, &req)
-	req.Mode = m
+	req.API, req.Mode = api, m
 	if deployment != "" {
 		req.Deployment = []byte(deployment)
 	}
@@ -202,7 +212,13 @@ func explainRequest(s *router.Snapshot, body []byte, m router.Mode, deployment s
 		return nil, err
 	}
 	var d router.Decision
-	report := explain.New(&d, &req, s.Route(&req, &d))
+	routeErr := s.Route(&req, &d)
+	report := explain.New(&d, &req, routeErr)
+	if routeErr == nil {
+		if problem := extproc.Undetermined(&req, &facts, &d); problem != nil {
+			report.Error = problem.Message
+		}
+	}
 	if d.Deployment != nil {
 		for _, skill := range policies.Demand(d.Deployment.Scorer, &req) {
 			report.Demand = append(report.Demand, explain.Demand{Skill: skill.Skill, Share: float64(skill.Share)})
