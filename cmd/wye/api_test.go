@@ -63,7 +63,7 @@ deployments:
 		backends string // of the chain, sorted
 		fault    string
 	}{
-		{`{"model":"auto","messages":[{"role":"user","content":"hi"}]}`, nil, "a", ""},
+		{`{"model":"auto","messages":[{"role":"user","content":"hi"}]}`, nil, "ac", ""}, // c by translation
 		{`{"model":"auto","system":"s","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`, nil, "c", ""},
 		{`{"model":"auto","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`, []string{"--api", "messages"}, "c", ""},
 		{`{"model":"auto","input":"hi"}`, nil, "ab", ""},
