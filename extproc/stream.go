@@ -393,18 +393,19 @@ func (st *stream) send(head, body *[]byte) error {
 	if !st.guard.answer() {
 		return errExpired
 	}
-	return st.sendBody(head, body, outRequestBody, true, nil)
+	return st.sendBody(head, body, outRequestBody, maxChunk, true, nil)
 }
 
 // sendBody sends a headers response or nothing, which is in head, and the body,
-// or a part of it, in chunks. of says whose body it is; with the last chunk goes
-// what more has, fields of its message. It takes ownership of both buffers.
-func (st *stream) sendBody(head, body *[]byte, of protowire.Number, end bool, more []byte) error {
+// or a part of it, in chunks of so many bytes. of says whose body it is; with the
+// last chunk goes what more has, fields of its message. It takes ownership of both
+// buffers.
+func (st *stream) sendBody(head, body *[]byte, of protowire.Number, chunk int, end bool, more []byte) error {
 	n := len(*body)
 	cut := len(*head)
-	*head = appendBodyPrefix(*head, of, min(n, maxChunk), false)
+	*head = appendBodyPrefix(*head, of, min(n, chunk), false)
 	last := len(*head)
-	rest := (n-1)%maxChunk + 1
+	rest := (n-1)%chunk + 1
 	*head = appendBodyPrefix(append(*head, more...), of, rest, end)
 
 	h, b := mem.NewBuffer(head, &st.server.buffers), mem.NewBuffer(body, &st.server.buffers)
@@ -416,8 +417,8 @@ func (st *stream) sendBody(head, body *[]byte, of protowire.Number, end bool, mo
 		}
 	}
 	at := 0
-	for ; n-at > maxChunk; at += maxChunk {
-		if err := st.sendParts(h.Slice(cut, last), b.Slice(at, at+maxChunk)); err != nil {
+	for ; n-at > chunk; at += chunk {
+		if err := st.sendParts(h.Slice(cut, last), b.Slice(at, at+chunk)); err != nil {
 			return err
 		}
 	}

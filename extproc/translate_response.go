@@ -28,7 +28,20 @@ type response struct {
 	// stream translates events as they pass; nil for an answer that is translated
 	// as a whole.
 	stream streamTranslator
+	sent   int // bytes of a stream
 }
+
+// Envoy 1.40 crashes when a client that does not read makes it stop reading from
+// a provider that has sent all of its response, while this stream has a part of
+// it: docs/adr/0020-translation.md. So what is left of a response when its end is
+// known goes in one message, however long it is, with which Envoy is done with the
+// provider; and what goes before is bounded below what Envoy holds for a client.
+const (
+	wholeBody     = 1 << 31 // of sendBody
+	maxTranslated = 48 << 20
+)
+
+var errTooLong = status.Error(codes.ResourceExhausted, "a translated stream is too long")
 
 // streamTranslator is what package translate has for streams.
 type streamTranslator interface {
@@ -193,7 +206,12 @@ func (st *stream) sendEvents(chunk []byte, over, end bool) error {
 	}
 	head := st.server.buffers.Get(0)
 	*head = (*head)[:0]
-	return st.sendBody(head, out, outResponseBody, end, more)
+	if r.sent += len(*out); r.sent > maxTranslated {
+		st.server.buffers.Put(head)
+		st.server.buffers.Put(out)
+		return errTooLong
+	}
+	return st.sendBody(head, out, outResponseBody, wholeBody, end, more)
 }
 
 // appendUsage appends, as dynamic metadata, the usage that a stream told and its
@@ -244,7 +262,7 @@ func (st *stream) sendWhole(end bool) error {
 	}
 	head := st.server.buffers.Get(0)
 	*head = st.appendResponseHeaders((*head)[:0], code, len(*out))
-	return st.sendBody(head, out, outResponseBody, end, nil)
+	return st.sendBody(head, out, outResponseBody, wholeBody, end, nil)
 }
 
 // sendMessage sends one message that is whole.

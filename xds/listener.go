@@ -43,12 +43,18 @@ func (b *builder) listener(a envoy.Address) *listenerv3.Listener {
 		// stop in the middle of a body.
 		StreamIdleTimeout: durationpb.New(time.Minute),
 	}
+	limit := (*wrapperspb.UInt32Value)(nil)
+	if len(b.besideTranslating) > 0 {
+		limit = wrapperspb.UInt32(translatedBuffer)
+		hcm.Http2ProtocolOptions = &corev3.Http2ProtocolOptions{InitialStreamWindowSize: limit}
+	}
 	if !b.snapshot.Usage.Off {
 		hcm.AccessLog = b.usageLogs()
 	}
 	return &listenerv3.Listener{
-		Name:    envoy.ListenerName,
-		Address: protoAddress(a),
+		Name:                          envoy.ListenerName,
+		Address:                       protoAddress(a),
+		PerConnectionBufferLimitBytes: limit,
 		FilterChains: []*listenerv3.FilterChain{{
 			Filters: []*listenerv3.Filter{{
 				Name:       "envoy.filters.network.http_connection_manager",

@@ -129,3 +129,9 @@ func (b *builder) translateFilters(backend *router.Backend) ([]*hcmv3.HttpFilter
 		}),
 	}, nil
 }
+
+// translatedBuffer is how much Envoy holds for a client that does not read, in
+// bytes, where responses are translated: more than one translated response has.
+// Envoy 1.40 crashes when it would stop reading from a provider that has sent all
+// of its response, while a filter of the cluster still has a part of it.
+const translatedBuffer = 64 << 20
