@@ -76,18 +76,7 @@ func DefaultYAML() []byte { return slices.Clone(defaultPolicy) }
 // When the document is at fault, the error is a *Report of every fault found,
 // warnings included. A policy that has only warnings is returned with them.
 func Parse(file string, data []byte, opts ...Option) (*Policy, error) {
-	o := options{today: time.Now()}
-	for _, opt := range opts {
-		opt(&o)
-	}
-	if len(o.predictors) == 0 {
-		p, err := predict.Default()
-		if err != nil {
-			return nil, fmt.Errorf("load the embedded predictor: %w", err)
-		}
-		o.predictors = []*predict.Predictor{p}
-	}
-	embedded, err := embeddedCatalog()
+	o, err := resolveOptions(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -98,23 +87,7 @@ func Parse(file string, data []byte, opts ...Option) (*Policy, error) {
 		report.sort()
 		return nil, &report
 	}
-	if err := outline.validate(document); err != nil {
-		return nil, fmt.Errorf("check policy %s: %w", file, err)
-	}
-	check := newChecker(outline, document, embedded, &o)
-	check.run()
-	report.sort()
-	if report.Failed() {
-		return nil, &report
-	}
-	effective := check.effective()
-	return &Policy{
-		document:   effective,
-		hash:       contentHash(effective),
-		warnings:   report.Faults,
-		predictors: check.predictors,
-		newest:     check.newest,
-	}, nil
+	return o.check(outline, document)
 }
 
 // Hash names the policy's content in 12 hex digits. Documents that mean the

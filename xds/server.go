@@ -108,6 +108,9 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(r, s.ads)
 }
 
+// Service is what Register adds, for a server that has other streams besides.
+func (s *Server) Service() discoveryv3.AggregatedDiscoveryServiceServer { return s.ads }
+
 // Close ends every stream and waits for the server's own goroutine. Envoys keep
 // what they have.
 func (s *Server) Close() {

@@ -72,6 +72,7 @@ Exit codes: 0 success, 1 failure, 2 a command line that makes no sense.`,
 	})
 	root.AddGroup(
 		&cobra.Group{ID: groupServe, Title: "Serve:"},
+		&cobra.Group{ID: groupFleet, Title: "One policy for many sidecars:"},
 		&cobra.Group{ID: groupPolicy, Title: "Policies and decisions:"},
 		&cobra.Group{ID: groupPredictor, Title: "The predictor:"},
 	)
@@ -82,6 +83,7 @@ Exit codes: 0 success, 1 failure, 2 a command line that makes no sense.`,
 		}
 	}
 	grouped(groupServe, newDemoCommand(), newUpCommand(), newServeCommand(), newEnvoyCommand())
+	grouped(groupFleet, newControlCommand(), newFleetCommand())
 	grouped(groupPolicy, newCheckCommand(), newExplainCommand(), newAuditCommand())
 	grouped(groupPredictor, newTrainCommand(), newEvalCommand(), newCalibrateCommand())
 	root.AddCommand(newVersionCommand())
@@ -90,6 +92,7 @@ Exit codes: 0 success, 1 failure, 2 a command line that makes no sense.`,
 
 const (
 	groupServe     = "serve"
+	groupFleet     = "fleet"
 	groupPolicy    = "policy"
 	groupPredictor = "predictor"
 )

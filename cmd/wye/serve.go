@@ -64,6 +64,7 @@ func newServeCommand() *cobra.Command {
 	var delay time.Duration
 	var tls mtls.Files
 	var insecure bool
+	var member memberFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the sidecar: the ext_proc and ADS servers for an Envoy that somebody else runs",
@@ -75,6 +76,9 @@ Beyond this machine the two servers speak TLS with certificates on both sides: g
 all of --tls-cert, --tls-key and --tls-client-ca, files that may be replaced at any
 time. A client's SPIFFE identity, spiffe://TRUST-DOMAIN/.../zone/NAME, decides the
 data zone that its Envoy is sent; global is all of them. Unix sockets stay as they are.
+
+With --control the policy comes from control planes instead, see wye control; the last
+good one is kept in --state-dir and used at a start without them.
 
 On SIGTERM or SIGINT it reports not ready, goes on for the drain delay, finishes
 the requests under way and exits with 0.`,
@@ -100,6 +104,9 @@ the requests under way and exits with 0.`,
 				if err := checkLocal(map[string]string{"extproc": c.ExtProc, "ads": c.ADS}); err != nil {
 					return err
 				}
+			}
+			if c.Control, err = member.control(c.PolicyFile, insecure); err != nil {
+				return err
 			}
 			if err := checkLimits(&c); err != nil {
 				return err
@@ -141,7 +148,8 @@ the requests under way and exits with 0.`,
 	cmd.Flags().StringVar(&tls.Cert, "tls-cert", "", "`file` with the certificate of the ext_proc and ADS servers")
 	cmd.Flags().StringVar(&tls.Key, "tls-key", "", "`file` with its private key")
 	cmd.Flags().StringVar(&tls.CA, "tls-client-ca", "", "`file` with the roots of the clients' certificates")
-	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow ext_proc and ADS in plain text at addresses that other machines can reach")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "allow plain text at addresses that other machines can reach, and to a control plane on another machine")
+	member.add(cmd)
 	addLimitFlags(cmd, &c)
 	addDecisionLogFlags(cmd, &c)
 	cmd.Flags().DurationVar(&delay, "drain-delay", 5*time.Second, "how `long` to go on after SIGTERM, for Envoy to stop first")

@@ -76,6 +76,12 @@ var rooms = []archtest.Room{
 		Reason:   "the control half publishes a snapshot; it meets the data half only in router and envoy",
 	},
 	{
+		Path: "control", Own: []string{"router", "policies", "policies/policyv1", "envoy"},
+		External: append([]string{"github.com/rs/zerolog", "google.golang.org/genproto/googleapis/rpc"}, grpc...),
+		OwnTests: []string{"internal/..."},
+		Reason:   "the fleet's policy is a document; whoever receives it brings it into force",
+	},
+	{
 		Path: "usage", Own: []string{"router", "envoy"},
 		External: append([]string{"github.com/rs/zerolog", "github.com/tidwall/gjson", "github.com/DeRuina/timberjack"}, grpc...),
 		OwnTests: []string{"policies", "internal/..."},

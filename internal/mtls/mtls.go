@@ -119,12 +119,43 @@ func config(content [3][]byte) (*tls.Config, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(content[2]) {
-		return nil, errors.New("client CA: there is no certificate in the file")
+		return nil, errors.New("CA: there is no certificate in the file")
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"},
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: roots,
 	}, nil
+}
+
+// Client returns a client's side of TLS, from the files of now: its own
+// certificate and key, and as CA the roots of the server's. serverName is whom
+// the server's certificate must be for.
+func Client(f Files, serverName string) (*tls.Config, error) {
+	content, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	c, err := config(content)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: c.Certificates, NextProtos: c.NextProtos,
+		RootCAs: c.ClientCAs, ServerName: serverName,
+	}, nil
+}
+
+// OwnZone is the data zone that a certificate of the files' own binds them to.
+func (f Files) OwnZone() (string, error) {
+	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	if err != nil {
+		return "", err
+	}
+	own, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return "", err
+	}
+	return Zone(own)
 }
 
 // Zone is the data zone that a verified certificate binds its owner to, "global"

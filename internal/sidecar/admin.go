@@ -11,8 +11,8 @@ import (
 	"wye/xds"
 )
 
-// newAdmin serves GET /healthz, /readyz, /metrics, /policy, /envoys and
-// /usage. It shows nothing of single requests and takes no orders.
+// newAdmin serves GET /healthz, /readyz, /metrics, /policy, /envoys,
+// /usage and, where the policy comes from a control plane, /control. It shows nothing of single requests and takes no orders.
 func newAdmin(s *Sidecar, registry *prometheus.Registry) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -24,6 +24,10 @@ func newAdmin(s *Sidecar, registry *prometheus.Registry) *http.Server {
 		s.mu.Unlock()
 		if draining {
 			writeText(w, http.StatusServiceUnavailable, "draining\n")
+			return
+		}
+		if s.Snapshot() == nil {
+			writeText(w, http.StatusServiceUnavailable, "no policy yet\n")
 			return
 		}
 		writeText(w, http.StatusOK, "ready\n")
@@ -39,6 +43,11 @@ func newAdmin(s *Sidecar, registry *prometheus.Registry) *http.Server {
 		}
 		writeJSON(w, nodes)
 	})
+	if s.control != nil {
+		mux.HandleFunc("GET /control", func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, s.control.Status())
+		})
+	}
 	mux.HandleFunc("GET /usage", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, s.Usage())
 	})

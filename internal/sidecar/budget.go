@@ -106,6 +106,9 @@ func (f *spendingFile) save() error {
 
 // budgets is where the deployments of s stand against their budgets.
 func budgets(s *router.Snapshot, spending *limits.Spending) []telemetry.Budget {
+	if s == nil {
+		return nil // no policy yet
+	}
 	var all []telemetry.Budget
 	for i := range s.Deployments {
 		d := &s.Deployments[i]

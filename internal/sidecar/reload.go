@@ -60,9 +60,14 @@ func (r *reloader) status() PolicyStatus {
 // apply brings content into force. When only the Envoys stand in the way,
 // again says when to try once more.
 func (r *reloader) apply(ctx context.Context, content []byte) (again time.Duration, err error) {
+	return r.bring(ctx, func() (*router.Snapshot, error) { return r.compile(content) })
+}
+
+// bring is apply for a policy from wherever.
+func (r *reloader) bring(ctx context.Context, compile func() (*router.Snapshot, error)) (again time.Duration, err error) {
 	r.applying.Lock()
 	defer r.applying.Unlock()
-	s, err := r.compile(content)
+	s, err := compile()
 	if err != nil {
 		return 0, r.refuse(err)
 	}

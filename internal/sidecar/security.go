@@ -47,3 +47,17 @@ func identify(ctx context.Context) (zone string, err error) {
 	}
 	return mtls.Zone(info.State.VerifiedChains[0][0])
 }
+
+// Secure is what another server of Wye's needs to ask for certificates as a
+// sidecar does: options for the server, and who calls. Both are nil where l is a
+// Unix socket or files is nil.
+func Secure(files *mtls.Files, l net.Listener, log zerolog.Logger) (credentials.TransportCredentials, func(context.Context) (string, error), error) {
+	s, err := newSecurity(files, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c := s.of(l); c != nil {
+		return c, identify, nil
+	}
+	return nil, nil, nil
+}

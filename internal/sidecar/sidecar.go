@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"wye/affinity"
+	"wye/control"
 	"wye/envoy"
 	"wye/extproc"
 	"wye/internal/mtls"
@@ -35,10 +36,12 @@ type Config struct {
 	Settled    func()
 	Version    string // of Wye, for metrics
 	PolicyFile string // watched; empty: the embedded default policy
-	Listen     string // where Envoy takes client requests
-	ExtProc    string // where Wye's ext_proc server listens
-	ADS        string // where Wye's xDS server listens
-	Admin      string // where the admin page listens; empty: nowhere
+	// Control, unless nil, is where the policy comes from in place of a file.
+	Control *Control
+	Listen  string // where Envoy takes client requests
+	ExtProc string // where Wye's ext_proc server listens
+	ADS     string // where Wye's xDS server listens
+	Admin   string // where the admin page listens; empty: nowhere
 	// Zone, unless empty or "global", leaves of every policy only what may be
 	// used in this data zone; see router.Snapshot.InZone.
 	Zone string
@@ -88,6 +91,7 @@ type Sidecar struct {
 	admin    *http.Server
 	reload   *reloader
 	usage    *accounts
+	control  *control.Client // nil: the policy comes from a file
 	spending spendingFile
 	staged   *xds.Resources // what stage offered last and Envoy took; stage's own
 
@@ -170,13 +174,8 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		return nil, err
 	}
 	s.reload = &reloader{router: s.router, compile: s.compile, stage: s.stage, inForce: s.usage.sink.Policy, log: c.Logger}
-	content := policies.DefaultYAML()
-	if c.PolicyFile != "" {
-		if content, err = os.ReadFile(c.PolicyFile); err != nil {
-			return nil, fmt.Errorf("read policy: %w", err)
-		}
-	}
-	if _, err := s.reload.apply(ctx, content); err != nil {
+	content, err := s.firstPolicy(ctx)
+	if err != nil {
 		return nil, err
 	}
 
@@ -189,6 +188,9 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		Budgets: func() []telemetry.Budget { return budgets(s.Snapshot(), spending) },
 	})
 	s.usage.measure(metrics)
+	if s.control != nil {
+		metrics.Member(s.control.Status)
+	}
 	observer := s.usage.observe(metrics.Observer())
 	s.extproc = extproc.New(extproc.Config{
 		Router: s.router, Logger: c.Logger, Observer: observe(observer, c.Observe),
@@ -223,10 +225,31 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 	s.running.Go(func() { s.spending.run(watchCtx) })
 	rotate := rotation{reload: s.reload}
 	s.running.Go(func() { rotate.run(watchCtx, cmp.Or(c.RotateInterval, DefaultRotateInterval)) })
-	if c.PolicyFile != "" {
+	switch {
+	case s.control != nil:
+		s.running.Go(func() { s.control.Run(watchCtx) })
+	case c.PolicyFile != "":
 		s.running.Go(func() { s.watch(watchCtx, content) })
 	}
 	return s, nil
+}
+
+// firstPolicy brings into force what there is to begin with, and returns its
+// text if that is the policy file's.
+func (s *Sidecar) firstPolicy(ctx context.Context) (content []byte, err error) {
+	switch {
+	case s.config.Control != nil:
+		s.control, err = s.newControl(ctx)
+		return nil, err
+	case s.config.PolicyFile == "":
+		content = policies.DefaultYAML()
+	default:
+		if content, err = os.ReadFile(s.config.PolicyFile); err != nil {
+			return nil, fmt.Errorf("read policy: %w", err)
+		}
+	}
+	_, err = s.reload.apply(ctx, content)
+	return content, err
 }
 
 // returnTimeout is how long requests wait for the Envoys of a former run to
@@ -289,6 +312,10 @@ func (s *Sidecar) compile(content []byte) (*router.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.compileParsed(p)
+}
+
+func (s *Sidecar) compileParsed(p *policies.Policy) (*router.Snapshot, error) {
 	for _, w := range p.Warnings() {
 		s.config.Logger.Warn().Msg(w.String())
 	}
