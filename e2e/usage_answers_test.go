@@ -23,6 +23,17 @@ const (
 	tokenEvent = `data: {"id":"x","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"a \"usage\":{\"prompt_tokens\":99} b"}}],"usage":null}` + "\n\n"
 )
 
+// Of Anthropic's Messages, in two parts, and of OpenAI's Responses.
+const (
+	messagesEvents = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":" +
+		`{"input_tokens":4,"cache_creation_input_tokens":2,"cache_read_input_tokens":5,"output_tokens":1}` + "}}\n\n" +
+		"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":" +
+		`{"output_tokens":22,"output_tokens_details":{"reasoning_tokens":7}}` + "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+	responsesEvents = "event: response.created\ndata: {\"response\":{\"usage\":null}}\n\n" +
+		"event: response.completed\ndata: {\"response\":{\"usage\":" +
+		`{"input_tokens":11,"input_tokens_details":{"cached_tokens":5},"output_tokens":22,"output_tokens_details":{"reasoning_tokens":7},"total_tokens":33}}}` + "\n\n"
+)
+
 // write answers with text, in pieces of so many bytes; 0: at once.
 func write(kind, text string, piece int) rig.Answer {
 	return func(w http.ResponseWriter, _ *rig.Received) {
@@ -66,6 +77,8 @@ func TestUsageOfAnswers(t *testing.T) {
 		{name: "about this API", want: "unreported", body: `{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}"}}]}`, answer: write(js, `{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}"}}]}`, 0)},
 		{name: "events", want: known, body: tokenEvent + usageEvent + "data: [DONE]\n\n", answer: write(sse, tokenEvent+usageEvent+"data: [DONE]\n\n", 0)},
 		{name: "events byte by byte", want: known, body: tokenEvent + usageEvent + "data: [DONE]\n\n", answer: write(sse, tokenEvent+usageEvent+"data: [DONE]\n\n", 1)},
+		{name: "Messages' events byte by byte", want: known, body: messagesEvents, answer: write(sse, messagesEvents, 1)},
+		{name: "Responses' events in pieces", want: known, body: responsesEvents, answer: write(sse, responsesEvents, 33)},
 		{name: "no DONE, no blank line", want: known, body: tokenEvent + strings.TrimSpace(usageEvent), answer: write(sse, tokenEvent+strings.TrimSpace(usageEvent), 64)},
 		{name: "the last counts", want: known, body: strings.ReplaceAll(usageEvent, "22", "1") + usageEvent, answer: write(sse, strings.ReplaceAll(usageEvent, "22", "1")+usageEvent, 100)},
 		{name: "events without usage", want: "unreported", body: tokenEvent + "data: [DONE]\n\n", answer: write(sse, tokenEvent+"data: [DONE]\n\n", 0)},

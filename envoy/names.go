@@ -92,8 +92,8 @@ const (
 	NamespaceUsage = "wye.usage"
 	// KeyUsage is the text of the last JSON object that the response had under
 	// the name usage and that counts tokens, such as
-	// {"prompt_tokens":11,"completion_tokens":22}. Where that one does not count
-	// input, the last one that does comes before it, with UsageSeparator between.
+	// {"prompt_tokens":11,"completion_tokens":22}. If there was one before it that
+	// counts input, the last such comes first, with UsageSeparator between.
 	// Absent: there was none.
 	KeyUsage = "usage"
 )

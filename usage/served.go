@@ -65,7 +65,11 @@ func micros(n int) time.Duration { return time.Duration(n) * time.Microsecond }
 func (r *Record) tokensOf(l *line) (Tokens, Unknown) {
 	// Whatever else happened, counts that arrived are what is billed.
 	if object := l.field[envoy.LogUsage]; len(object) > 0 {
-		if t, ok := ParseTokens(string(object)); ok {
+		text := string(object)
+		if r.Stream && len(r.Flags) > 0 && partial(text) {
+			return Tokens{}, Interrupted
+		}
+		if t, ok := ParseTokens(text); ok {
 			return t, ""
 		}
 		return Tokens{}, Implausible

@@ -233,6 +233,29 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
+// An Anthropic stream that is cut off has said what its input was, and not its
+// output: what is known is no usage.
+func TestCutMessages(t *testing.T) {
+	t.Parallel()
+	const start, delta = `{"input_tokens":25,"output_tokens":1}`, `{"output_tokens":15}`
+	for _, tt := range []struct {
+		name, object, flags, kind string
+		want                      usage.Unknown
+	}{
+		{"cut", start, "UC", "text/event-stream", usage.Interrupted},
+		{"the client left after the end", start + "\x1e" + delta, "DC", "text/event-stream", ""},
+		{"one object, and whole", start, "", "text/event-stream", ""},
+		{"no stream", start, "DC", "application/json", ""},
+		{"a stream of Responses", `{"input_tokens":25,"output_tokens":1,"total_tokens":26}`, "DC", "text/event-stream", ""},
+	} {
+		sink, got, _ := newSink(t, usage.Config{})
+		export(t, sink, entry("id", "p1", "c", tt.object).With(envoy.LogFlags, tt.flags).With(envoy.LogType, tt.kind))
+		if r := got.all[0]; r.Unknown != tt.want || (r.Usage == nil) != (tt.want != "") {
+			t.Errorf("%s: %v", tt.name, r)
+		}
+	}
+}
+
 // A refusal has no attempt, and times of its own.
 func TestRefusal(t *testing.T) {
 	t.Parallel()

@@ -38,6 +38,9 @@ const maxTokens = 1 << 40
 // Anthropic's streams report usage in parts: input and cache when they begin,
 // output at the end. Both objects may be given, with envoy.UsageSeparator between;
 // what only the first one has is taken from there.
+//
+// A stream that is cut off may have reported the first part alone; see
+// partial.
 func ParseTokens(object string) (t Tokens, ok bool) {
 	first, last, two := strings.Cut(object, envoy.UsageSeparator)
 	if !two {
@@ -69,6 +72,14 @@ func ParseTokens(object string) (t Tokens, ok bool) {
 	t.Cached = min(max(t.Cached, 0), t.Prompt)
 	t.Reasoning = min(max(t.Reasoning, 0), t.Completion)
 	return t, true
+}
+
+// partial reports whether object is what an Anthropic stream begins with, whose
+// output is not known yet, rather than what other streams end with. Anthropic's
+// usage alone has no total.
+func partial(object string) bool {
+	return !strings.Contains(object, envoy.UsageSeparator) &&
+		strings.Contains(object, `"input_tokens"`) && !strings.Contains(object, `"total_tokens"`)
 }
 
 func isObject(text string) bool { return gjson.Valid(text) && gjson.Parse(text).IsObject() }

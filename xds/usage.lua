@@ -1,7 +1,7 @@
 -- Notes the token counts that a response ends with, as it passes: nothing is held
 -- back, and no more than LIMIT bytes are kept. Works on JSON and on server-sent
--- events alike, wherever the body is split. The last object counts, and with it
--- the last one before it that counts input, if it does not itself.
+-- events alike, wherever the body is split. The last object counts, and what it
+-- lacks is in the last one before it that counts input, which is noted, too.
 local find, match, sub = string.find, string.match, string.sub
 
 local LIMIT = 4096 -- of a usage object; real ones have some hundred bytes
@@ -11,10 +11,14 @@ local REACH = 256  -- how far a usage object begins before its first count
 -- answer about this API, the quote would be escaped.
 local COUNT = '_tokens"'
 
--- Returns the last complete usage object of text, if any, the last that counts
--- input, if any, and from where text must be kept to find one that is not complete.
-local function last_usage(text)
-  local object, input
+local function counts_input(object)
+  return find(object, '"input_tokens"', 1, true) or find(object, '"prompt_tokens"', 1, true)
+end
+
+-- Returns the last complete usage object of text, the last before it that counts
+-- input, and from where text must be kept to find one that is not complete. object
+-- and input are those before text; nil: none.
+local function last_usage(text, object, input)
   local keep = #text - REACH + 1
   local from = 1
   while true do
@@ -32,10 +36,10 @@ local function last_usage(text)
         return object, input, keep
       end
       if #whole <= LIMIT and find(whole, COUNT, 1, true) then
-        object = whole
-        if find(whole, '"input_tokens"', 1, true) or find(whole, '"prompt_tokens"', 1, true) then
-          input = whole
+        if object and counts_input(object) then
+          input = object
         end
+        object = whole
         -- Done with: what follows is looked at without it.
         if keep < brace + #whole then
           keep = brace + #whole
@@ -59,20 +63,18 @@ function envoy_on_response(handle)
   end
   local kept = ""
   local begun = false -- a usage object that is not complete is kept
-  local input         -- the last object that counts input
+  local object, input -- see last_usage
   for chunk in handle:bodyChunks() do
     local length = chunk:length()
     if length > 0 then
       local text = kept .. chunk:getBytes(0, length)
       if begun or find(text, COUNT, 1, true) then
-        local object, counts_input, keep = last_usage(text)
-        if object then
-          input = counts_input or input
-          if input and input ~= object then
-            object = input .. "\30" .. object
-          end
+        local before, keep = object, nil
+        object, input, keep = last_usage(text, object, input)
+        if object ~= before then
           -- At once: a client may hang up before the response is over.
-          handle:streamInfo():dynamicMetadata():set("wye.usage", "usage", object)
+          local note = input and input .. "\30" .. object or object
+          handle:streamInfo():dynamicMetadata():set("wye.usage", "usage", note)
         end
         kept = sub(text, keep > 1 and keep or 1)
         begun = find(kept, COUNT, 1, true) ~= nil
