@@ -53,6 +53,7 @@ type Record struct {
 	Chain      []Place     `json:"chain,omitempty"`
 
 	model string // catalog name of the served model
+	api   router.API
 	turn  router.Turn
 	// charged is what was charged on admission, to limited too if it is not 0.
 	charged int
@@ -118,6 +119,19 @@ type Session struct {
 // Turn names the request in the memory of conversations; zero if it is not there.
 func (r *Record) Turn() router.Turn { return r.turn }
 
+// Operation is what kind of request it is, as OpenTelemetry's conventions name it;
+// one whose decision is no longer known is taken for chat.
+func (r *Record) Operation() string {
+	switch r.api {
+	case router.APIEmbeddings:
+		return "embeddings"
+	case router.APICompletions:
+		return "text_completion"
+	default:
+		return "chat"
+	}
+}
+
 // Charged is how many tokens were charged to the deployment when the request was
 // decided; 0 where it has no limit on them.
 func (r *Record) Charged() int { return r.charged }
@@ -164,6 +178,7 @@ func (r *Record) fill(p *decided, brief bool) {
 	r.DecisionSeconds, r.Rate = p.elapsed.Seconds(), p.rate
 	r.Inputs = &r.inputs
 	r.inputs.numbers(&p.request, p.body)
+	r.api = p.request.API
 	r.turn, r.charged, r.limited, r.reserved = p.request.Turn, p.request.Charged, p.request.Caller, p.request.Reserved
 	if brief {
 		return

@@ -116,6 +116,7 @@ the requests under way and exits with 0.`,
 			}
 			c.Logger, c.Version, c.Settled = log, wyeVersion(), returnMemory
 			c.DecisionLog.Logger = log
+			c.OTLP.Logger, c.OTLP.Version = log, c.Version
 			s, err := sidecar.Start(cmd.Context(), c)
 			if err != nil {
 				return err
@@ -152,6 +153,7 @@ the requests under way and exits with 0.`,
 	member.add(cmd)
 	addLimitFlags(cmd, &c)
 	addDecisionLogFlags(cmd, &c)
+	addOTLPFlags(cmd, &c)
 	cmd.Flags().DurationVar(&delay, "drain-delay", 5*time.Second, "how `long` to go on after SIGTERM, for Envoy to stop first")
 	logs.add(cmd)
 	return cmd

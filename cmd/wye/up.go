@@ -45,6 +45,7 @@ Envoy is found as wye envoy path says.`,
 			}
 			c.Sidecar.Logger, c.Sidecar.Version, c.Sidecar.Settled = log, wyeVersion(), returnMemory
 			c.Sidecar.DecisionLog.Logger = log
+			c.Sidecar.OTLP.Logger, c.Sidecar.OTLP.Version = log, c.Sidecar.Version
 			c.Progress = func(message string) { log.Info().Msg(message) }
 			if envoyLog {
 				c.EnvoyLog = cmd.ErrOrStderr()
@@ -66,6 +67,7 @@ Envoy is found as wye envoy path says.`,
 	cmd.Flags().DurationVar(&c.Sidecar.Grace, "grace", 0, "how `long` Envoy keeps what a new policy no longer has (default: until its last attempts have begun)")
 	addLimitFlags(cmd, &c.Sidecar)
 	addDecisionLogFlags(cmd, &c.Sidecar)
+	addOTLPFlags(cmd, &c.Sidecar)
 	cmd.Flags().BoolVar(&c.FakeProviders, "fake-providers", false, "put a fake provider in the place of every backend")
 	cmd.Flags().DurationVar(&c.Pace, "fake-pace", 2*time.Millisecond, "how `long` a fast fake provider takes for a token; dearer models take longer")
 	cmd.Flags().BoolVar(&envoyLog, "envoy-log", false, "pass on what Envoy prints")

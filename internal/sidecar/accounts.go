@@ -1,10 +1,13 @@
 package sidecar
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"wye/extproc"
+	"wye/internal/otlp"
 	"wye/internal/telemetry"
 	"wye/usage"
 	"wye/wire"
@@ -15,11 +18,12 @@ type accounts struct {
 	sink    *usage.Sink
 	service *usage.Service
 	ledger  *usage.Ledger
-	log     *usage.Log // nil: there is none
+	log     *usage.Log     // nil: there is none
+	otlp    *otlp.Exporter // nil: there is none
 }
 
 // newAccounts returns accounts that readers are told of, too.
-func newAccounts(c Config, more ...func(*usage.Record)) (*accounts, error) {
+func newAccounts(ctx context.Context, c Config, more ...func(*usage.Record)) (*accounts, error) {
 	a := &accounts{ledger: usage.NewLedger(time.Now())}
 	readers := append([]func(*usage.Record){a.ledger.Add}, more...)
 	if c.DecisionLog.Path != "" {
@@ -29,6 +33,14 @@ func newAccounts(c Config, more ...func(*usage.Record)) (*accounts, error) {
 		}
 		a.log = log
 		readers = append(readers, log.Add)
+	}
+	if c.OTLP.Enabled() {
+		exporter, err := otlp.Start(ctx, c.OTLP)
+		if err != nil {
+			return nil, errors.Join(err, a.close(ctx))
+		}
+		a.otlp = exporter
+		readers = append(readers, exporter.Add)
 	}
 	a.sink = usage.NewSink(usage.Config{Readers: readers, Brief: a.log == nil, KeepText: c.LogPrompts})
 	a.service = usage.NewService(a.sink)
@@ -40,6 +52,9 @@ func (a *accounts) measure(m *telemetry.Metrics) {
 	src := telemetry.UsageSources{Sink: a.sink.Counts}
 	if a.log != nil {
 		src.Log = a.log.Counts
+	}
+	if a.otlp != nil {
+		src.OTLP = a.otlp.Counts
 	}
 	a.sink.Read(m.NewUsage(src).Add)
 }
@@ -64,12 +79,15 @@ func (a *accounts) decided(e *extproc.Event) {
 	a.sink.Decided(e.ID, e.Snapshot, e.Request, e.Decision, e.BodyBytes, e.Elapsed)
 }
 
-func (a *accounts) close() error {
-	if a.log == nil {
-		return nil
+func (a *accounts) close(ctx context.Context) error {
+	var errs []error
+	if a.log != nil {
+		if err := a.log.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close the decision log: %w", err))
+		}
 	}
-	if err := a.log.Close(); err != nil {
-		return fmt.Errorf("close the decision log: %w", err)
+	if a.otlp != nil {
+		errs = append(errs, a.otlp.Shutdown(ctx))
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -20,6 +20,7 @@ import (
 	"wye/envoy"
 	"wye/extproc"
 	"wye/internal/mtls"
+	"wye/internal/otlp"
 	"wye/internal/telemetry"
 	"wye/limits"
 	"wye/policies"
@@ -77,7 +78,9 @@ type Config struct {
 	// predictor read of the prompt.
 	DecisionLog usage.LogConfig
 	LogPrompts  bool
-	Logger      zerolog.Logger
+	// OTLP says where spans and metrics of each request are sent, if anywhere.
+	OTLP   otlp.Config
+	Logger zerolog.Logger
 }
 
 // Sidecar is a running Wye: ext_proc server, xDS server, policy watch and admin
@@ -123,7 +126,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 				s.ads.Close()
 			}
 			if s.usage != nil {
-				err = errors.Join(err, s.usage.close())
+				err = errors.Join(err, s.usage.close(ctx))
 			}
 		}
 	}()
@@ -170,7 +173,7 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 		return nil, err
 	}
 	conversations := affinity.New(cmp.Or(c.AffinityEntries, affinity.DefaultEntries), nil)
-	if s.usage, err = newAccounts(c, corrector(conversations), refunder(limiter, s.Snapshot), settler(spending)); err != nil {
+	if s.usage, err = newAccounts(ctx, c, corrector(conversations), refunder(limiter, s.Snapshot), settler(spending)); err != nil {
 		return nil, err
 	}
 	s.reload = &reloader{router: s.router, compile: s.compile, stage: s.stage, inForce: s.usage.sink.Policy, log: c.Logger}
@@ -393,7 +396,7 @@ func (s *Sidecar) Shutdown(ctx context.Context, delay time.Duration) error {
 		}
 	}
 	s.stopWatch()
-	errs := []error{s.extproc.Drain(ctx, 0), s.usage.close()}
+	errs := []error{s.extproc.Drain(ctx, 0), s.usage.close(ctx)}
 	s.ads.Close()
 	s.adsGRPC.Stop()
 	if s.admin != nil {

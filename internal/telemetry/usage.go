@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"wye/internal/otlp"
 	"wye/usage"
 )
 
@@ -27,11 +28,12 @@ type Usage struct {
 	perOutput *prometheus.HistogramVec
 }
 
-// UsageSources are the figures of accounting that are read when scraped. Log may
-// be nil.
+// UsageSources are the figures of accounting that are read when scraped. Log and
+// OTLP may be nil.
 type UsageSources struct {
 	Sink func() usage.Counts
 	Log  func() usage.LogCounts
+	OTLP func() otlp.Counts
 }
 
 // The buckets that the semantic conventions advise.
@@ -85,7 +87,7 @@ func (u *Usage) Add(r *usage.Record) {
 	if r.Served == nil || r.Unknown == usage.NoAnswer {
 		return
 	}
-	const operation = "chat"
+	operation := r.Operation()
 	u.duration.WithLabelValues(operation, r.Deployment, r.Served.Version).Observe(r.TotalSeconds)
 	if r.Stream && r.FirstSeconds > 0 {
 		u.first.WithLabelValues(operation, r.Deployment, r.Served.Version).Observe(r.FirstSeconds)
@@ -127,11 +129,12 @@ var (
 	descLost      = prometheus.NewDesc("wye_usage_lost_total", "Decisions forgotten before their end was reported, by reason.", []string{"reason"}, nil)
 	descUndecided = prometheus.NewDesc("wye_usage_undecided_total", "Access log entries whose decision was not known.", nil, nil)
 	descLog       = prometheus.NewDesc("wye_decision_log_records_total", "Records for the decision log, by result.", []string{"result"}, nil)
+	descSpans     = prometheus.NewDesc("wye_otlp_spans_total", "Spans for the OpenTelemetry collector, by result.", []string{"result"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (usageSources) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descPending, descEntries, descLost, descUndecided, descLog} {
+	for _, d := range []*prometheus.Desc{descPending, descEntries, descLost, descUndecided, descLog, descSpans} {
 		ch <- d
 	}
 }
@@ -147,11 +150,16 @@ func (s usageSources) Collect(ch chan<- prometheus.Metric) {
 	counter(descLost, c.Crowded, "crowded")
 	counter(descLost, c.Expired, "expired")
 	counter(descUndecided, c.Undecided)
-	if s.src.Log == nil {
-		return
+	if s.src.Log != nil {
+		l := s.src.Log()
+		counter(descLog, l.Written, "written")
+		counter(descLog, l.Dropped, "dropped")
+		counter(descLog, l.Failed, "failed")
 	}
-	l := s.src.Log()
-	counter(descLog, l.Written, "written")
-	counter(descLog, l.Dropped, "dropped")
-	counter(descLog, l.Failed, "failed")
+	if s.src.OTLP != nil {
+		o := s.src.OTLP()
+		counter(descSpans, o.Sent, "sent")
+		counter(descSpans, o.Dropped, "dropped")
+		counter(descSpans, o.Failed, "failed")
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"wye/internal/otlp"
 	"wye/internal/telemetry"
 	"wye/usage"
 )
@@ -16,6 +17,7 @@ func usageMetrics() (*telemetry.Metrics, *telemetry.Usage) {
 	return m, m.NewUsage(telemetry.UsageSources{
 		Sink: func() usage.Counts { return usage.Counts{Entries: 7, Undecided: 6, Pending: 5, Crowded: 4, Expired: 3} },
 		Log:  func() usage.LogCounts { return usage.LogCounts{Written: 8, Dropped: 9, Failed: 10} },
+		OTLP: func() otlp.Counts { return otlp.Counts{Sent: 11, Dropped: 12, Failed: 13} },
 	})
 }
 
@@ -55,6 +57,11 @@ wye_cost_dollars_total{deployment="chat",model="small",zone="eu"} 2
 wye_decision_log_records_total{result="dropped"} 9
 wye_decision_log_records_total{result="failed"} 10
 wye_decision_log_records_total{result="written"} 8
+# HELP wye_otlp_spans_total Spans for the OpenTelemetry collector, by result.
+# TYPE wye_otlp_spans_total counter
+wye_otlp_spans_total{result="dropped"} 12
+wye_otlp_spans_total{result="failed"} 13
+wye_otlp_spans_total{result="sent"} 11
 # HELP wye_requests_total Requests that are over, by deployment and the status that the client got; 0: none.
 # TYPE wye_requests_total counter
 wye_requests_total{deployment="chat",status="200"} 4
