@@ -102,6 +102,17 @@ func TestFallbackLargest(t *testing.T) {
 	}
 }
 
+// Envoy sends the whole body of a retry in one message.
+func TestFallbackInOneMessage(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{Router: new(router.Router)})
+	text := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("x", extproc.DefaultMaxBodyBytes-1024) + `"}]}`
+	got, err := exchangeCtx(asFallback(t.Context(), envoy.MetadataSendAs, "s"), t, conn, false, chat(len(text)), body(text, true))
+	if r := readRouted(t, got, err); len(r.Body) != len(text) || !r.End {
+		t.Errorf("got %d bytes of %d", len(r.Body), len(text))
+	}
+}
+
 // A body that cannot be rewritten names another model and must not pass.
 func TestFallbackRefused(t *testing.T) {
 	t.Parallel()

@@ -41,7 +41,7 @@ func bodyMode(mode extprocfilterv3.ProcessingMode_BodySendMode) *extprocv3.Proce
 func TestIllegalOrder(t *testing.T) {
 	t.Parallel()
 	var reports atomic.Int64
-	_, conn := start(t, extproc.Config{Observer: extproc.Observer{Protocol: func(error) { reports.Add(1) }}})
+	_, conn := start(t, extproc.Config{MaxInflightBytes: 4 << 20, Observer: extproc.Observer{Protocol: func(error) { reports.Add(1) }}})
 	var want int64
 	for name, tc := range map[string]struct {
 		messages []*extprocv3.ProcessingRequest

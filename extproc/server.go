@@ -34,9 +34,9 @@ type Server struct {
 // How gRPC is set up for very many streams of one message each, on few
 // connections from one trusted Envoy.
 const (
-	// A request message is at most one chunk of Envoy's (64 KiB by default
-	// buffers) and headers; anything larger is no Envoy.
-	maxMessageBytes = 4 << 20
+	// What a message may have beside a body. Clients' bodies come in chunks, but a
+	// retry brings in one message what Envoy kept.
+	maxMessageSlack = 1 << 20
 	// One window takes a whole chunk without waiting for an update.
 	streamWindow = 1 << 20
 	connWindow   = 16 << 20
@@ -62,7 +62,7 @@ func New(c Config) *Server {
 		grpc.ForceServerCodecV2(newCodec(&s.buffers)),
 		experimental.BufferPool(&s.buffers),
 		grpc.InTapHandle(guardable),
-		grpc.MaxRecvMsgSize(maxMessageBytes),
+		grpc.MaxRecvMsgSize(s.config.MaxInflightBytes + maxMessageSlack),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
