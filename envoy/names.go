@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -74,6 +75,7 @@ const (
 
 	KeyPriorityGroups = "priority_groups" // of NamespaceRoute
 	KeyRemoved        = "members"         // of NamespaceRemoved
+	KeyFirstModel     = "model"           // of NamespaceRoute, on an Envoy that asked for ChainByAttempt
 	KeyMade           = "made"            // of NamespaceAttempts: number of attempts at providers
 
 	KeyDeployment = "deployment" // routes match on it
@@ -149,6 +151,23 @@ const MetadataFirstToken = "wye-first-token"
 // that Envoy has, and protects nothing: what keeps requests in a zone is that
 // such an Envoy has no others.
 const MetadataZone = "wye-zone"
+
+// MetadataChain is initial gRPC metadata of the ext_proc streams of an Envoy that
+// has no priority_group cluster specifier. It says in which form the Envoy takes
+// the chain. The one value is ChainByAttempt: NamespaceRoute has, by the number of
+// the attempt from 1, the cluster, and at KeyFirstModel the model of the first.
+const (
+	MetadataChain  = "wye-chain"
+	ChainByAttempt = "by-attempt"
+)
+
+// MaxChain is how many clusters a chain has at most: eight attempts at
+// providers, and the cluster that tells of their failure.
+const MaxChain = 9
+
+// AttemptState names the filter state that has the cluster of an attempt, from 1,
+// on an Envoy that takes chains by attempt.
+func AttemptState(attempt int) string { return "wye.attempt." + strconv.Itoa(attempt) }
 
 // CodeDetails starts ImmediateResponse.details of every error that the ext_proc
 // server words itself, so that Envoy's local_reply_config leaves it as it is.

@@ -3,6 +3,7 @@ package extproc
 import (
 	"maps"
 	"math"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -31,9 +32,14 @@ type prepared struct {
 	exhausted, exhaustedNamed []byte
 	// callerHeaders name callers that are limited.
 	callerHeaders []string
+	// clusters has, for every backend, what those groups name.
+	clusters []clusters
 	// maxBody is the largest body that any deployment takes, in bytes.
 	maxBody int
 }
+
+// clusters are a backend's, and the model that it serves.
+type clusters struct{ model, first, fallback, translating string }
 
 // preparedCache keeps what was prepared for the snapshots in use: the latest,
 // and its parts for Envoys of a zone. Streams that miss at the same time may
@@ -67,6 +73,7 @@ func prepare(s *router.Snapshot, defaultMaxBody int) *prepared {
 	for i := range s.Backends {
 		b := &s.Backends[i]
 		first, fallback := envoy.ClusterName(b.Name, b.Hash, false), envoy.ClusterName(b.Name, b.Hash, true)
+		p.clusters = append(p.clusters, clusters{s.Models[b.Model].Version(), first, fallback, envoy.TranslatingClusterName(b.Name, b.Hash)})
 		p.first = append(p.first, groupOf(s.Models[b.Model].Version(), first))
 		p.fallback = append(p.fallback, groupOf(fallback, fallback))
 		p.named = append(p.named, appendNamedGroup(nil, fallback))
@@ -164,4 +171,30 @@ func (p *prepared) appendChain(dst []byte, api router.API, chain []router.Step, 
 	}
 	dst = append(dst, exhausted...)
 	return shut(shut(shut(dst, list), value), entry)
+}
+
+// attemptKeys are the keys of a chain by attempt.
+var attemptKeys = func() (keys [envoy.MaxChain]string) {
+	for i := range keys {
+		keys[i] = strconv.Itoa(i + 1)
+	}
+	return keys
+}()
+
+// appendAttempts appends what appendChain does in the form of ChainByAttempt.
+func (p *prepared) appendAttempts(dst []byte, api router.API, chain []router.Step) []byte {
+	for i, step := range chain {
+		c := &p.clusters[step.Backend]
+		if i == 0 {
+			dst = appendStringField(dst, envoy.KeyFirstModel, c.model)
+		}
+		name := c.fallback
+		if _, translates := p.snapshot.Backends[step.Backend].Translates(api); translates {
+			name = c.translating
+		} else if i == 0 {
+			name = c.first
+		}
+		dst = appendStringField(dst, attemptKeys[i], name)
+	}
+	return appendStringField(dst, attemptKeys[len(chain)], envoy.ExhaustedCluster)
 }

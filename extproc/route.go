@@ -194,7 +194,11 @@ func (st *stream) appendRouted(dst []byte, length int) []byte {
 	dst, field = openField(dst, envoy.NamespaceRoute)
 	dst, value = open(dst, entryValue)
 	dst, fields = open(dst, valueStruct)
-	dst = st.prepared.appendChain(dst, d.API, d.Chain, st.settled)
+	if st.byAttempt {
+		dst = st.prepared.appendAttempts(dst, d.API, d.Chain)
+	} else {
+		dst = st.prepared.appendChain(dst, d.API, d.Chain, st.settled)
+	}
 	dst = shut(shut(shut(dst, fields), value), field)
 	if len(st.removed) > 0 {
 		dst, field = openField(dst, envoy.NamespaceRemoved)

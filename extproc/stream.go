@@ -58,6 +58,7 @@ type progress struct {
 	translation *translation
 	edit        wire.Edit
 	zone        string    // data zone of the Envoy; empty: none
+	byAttempt   bool      // the Envoy takes chains by attempt
 	prepared    *prepared // nil: there is no policy
 	// standing is where the deployment, and from ofCaller on its caller, stands
 	// against its limits on requests and on tokens; zero for a limit that it does
@@ -243,12 +244,19 @@ func zoneOf(ctx context.Context) string {
 	return ""
 }
 
+// chainByAttempt reports whether the Envoy of a stream takes chains by attempt.
+func chainByAttempt(ctx context.Context) bool {
+	form := metadata.ValueFromIncomingContext(ctx, envoy.MetadataChain)
+	return len(form) > 0 && form[0] == envoy.ChainByAttempt
+}
+
 // takeHeaders reads the request's headers and decides whether its body is worth
 // waiting for.
 func (st *stream) takeHeaders() *wire.Problem {
 	st.begun = true
 	s := st.server
 	st.zone = zoneOf(st.grpc.Context())
+	st.byAttempt = chainByAttempt(st.grpc.Context())
 	snapshot := st.snapshot()
 	st.id = s.config.AppendID(st.id[:0])
 	st.limit = s.config.MaxBodyBytes

@@ -95,7 +95,7 @@ func (b *builder) exhaustedCluster() *clusterv3.Cluster {
 				},
 			},
 			HttpFilters: []*hcmv3.HttpFilter{
-				httpFilter(luaFilterName, luaScript(exhaustedScript())),
+				httpFilter(luaFilterName, luaScript(exhaustedScript(b.view.byAttempt))),
 				httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{}),
 			},
 		})},
@@ -111,18 +111,23 @@ const maxRetryAfter = 60
 // note of a status got no answer: the connection failed or broke, or it took too
 // long. The client may come back when the first
 // of the providers that named a time will take requests.
-func exhaustedScript() string {
+func exhaustedScript(byAttempt bool) string {
 	form := func(body string) string {
 		before, after, _ := strings.Cut(body, attemptsMark)
 		return luaString(before) + " .. list .. " + luaString(after)
 	}
-	return `local function escape(s) return (string.gsub(s, '["\\]', "\\%0")) end
+	chain := `route["` + envoy.KeyPriorityGroups + `"] or {}`
+	var reader string
+	if byAttempt {
+		chain, reader = "groups(route)", attemptGroups
+	}
+	return reader + `local function escape(s) return (string.gsub(s, '["\\]', "\\%0")) end
 function envoy_on_request(handle)
   local metadata = handle:streamInfo():dynamicMetadata()
   local notes = metadata:get("` + envoy.NamespaceAttempts + `") or {}
   local route = metadata:get("` + envoy.NamespaceRoute + `") or {}
   local tried, wait = {}, nil
-  for _, group in ipairs(route["` + envoy.KeyPriorityGroups + `"] or {}) do
+  for _, group in ipairs(` + chain + `) do
     local cluster = group.clusters and group.clusters[1].cluster_name or group.name
     if cluster ~= "` + envoy.ExhaustedCluster + `" then
       local model, status, after = string.match(notes[cluster] or group.name, "^(%S+) ?(%d*) ?(%d*)$")

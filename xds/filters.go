@@ -108,6 +108,9 @@ func (b *builder) routingFilter() *hcmv3.HttpFilter {
 	if b.view.zone != "" {
 		metadata = append(metadata, &corev3.HeaderValue{Key: envoy.MetadataZone, Value: b.view.zone})
 	}
+	if b.view.byAttempt {
+		metadata = append(metadata, &corev3.HeaderValue{Key: envoy.MetadataChain, Value: envoy.ChainByAttempt})
+	}
 	config := extProc(envoy.StatPrefix, metadata...)
 	config.MetadataOptions = &extprocfilterv3.MetadataOptions{
 		ReceivingNamespaces: untyped(envoy.NamespaceDecision, envoy.NamespaceRoute, envoy.NamespaceRemoved),

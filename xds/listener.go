@@ -70,6 +70,9 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 		filters = append(filters, httpFilter("envoy.filters.http.set_filter_state", b.keepCredentials()))
 	}
 	filters = append(filters, b.routingFilter())
+	if b.view.byAttempt {
+		filters = append(filters, attemptFilter())
+	}
 	if !b.snapshot.Usage.Off {
 		filters = append(filters, usageFilter())
 	}

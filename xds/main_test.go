@@ -137,6 +137,7 @@ type gatewayOptions struct {
 	grace           time.Duration
 	zone            string // of the Envoy
 	secrets         map[string]string
+	version         string // of Envoy; empty: whichever there is
 }
 
 // startGateway publishes s and starts an Envoy for it.
@@ -169,7 +170,7 @@ func startGateway(t testing.TB, s *router.Snapshot, o gatewayOptions) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, err := envoy.Find(t.Context(), envoy.FindOptions{})
+	binary, err := envoy.Find(t.Context(), envoy.FindOptions{Version: o.version})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,6 +146,13 @@ func answerTo(md metadata.MD, body []byte) []*extprocv3.ProcessingResponse {
 			groups = append(groups, group)
 		}
 		fields[envoy.NamespaceRoute] = map[string]any{"priority_groups": groups}
+		if len(md.Get(envoy.MetadataChain)) > 0 {
+			byAttempt := map[string]any{envoy.KeyFirstModel: p.Model}
+			for i, c := range p.Clusters {
+				byAttempt[strconv.Itoa(i+1)] = c
+			}
+			fields[envoy.NamespaceRoute] = byAttempt
+		}
 	}
 	dynamic, err := structpb.NewStruct(fields)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"wye/envoy"
 	"wye/router"
 )
 
@@ -47,8 +48,15 @@ type Reached struct {
 // OK reports whether no request can leave its zone.
 func (p *Proof) OK() bool { return len(p.Faults) == 0 }
 
-// Prove follows every way that r, built from s, has for a request.
-func Prove(s *router.Snapshot, r *Resources) (*Proof, error) {
+// Prove follows every way that r, built from s, has for a request, for Envoys of
+// all releases. What is listed is what one of a release reaches.
+func Prove(s *router.Snapshot, r *Resources, of envoy.Release) (*Proof, error) {
+	if err := of.Served(); err != nil {
+		return nil, err
+	}
+	if !of.Before(envoy.Full) {
+		of = envoy.Full // all newer ones are sent the same
+	}
 	p := &Proof{Policy: s.Hash, Envoys: []EnvoyProof{}, Faults: []string{}}
 	zones := map[string]bool{"": true}
 	for i := range s.Backends {
@@ -58,18 +66,24 @@ func Prove(s *router.Snapshot, r *Resources) (*Proof, error) {
 		zones[s.Deployments[i].Zone] = true
 	}
 	delete(zones, router.ZoneGlobal)
-	for _, zone := range slices.Sorted(maps.Keys(zones)) {
-		part, err := r.InZone(zone)
-		if err != nil {
-			return nil, err
+	for _, release := range []envoy.Release{envoy.Full, envoy.Oldest} {
+		for _, zone := range slices.Sorted(maps.Keys(zones)) {
+			part, err := r.For(zone, release)
+			if err != nil {
+				return nil, err
+			}
+			e := p.prove(s, part, zone, release)
+			if release == of {
+				p.Envoys = append(p.Envoys, e)
+			}
 		}
-		p.prove(s, part, zone)
 	}
 	return p, nil
 }
 
-// prove adds the proof for the Envoys that are sent r.
-func (p *Proof) prove(s *router.Snapshot, r *Resources, zone string) {
+// prove is the proof for the Envoys of a release that are sent r. It notes their
+// faults.
+func (p *Proof) prove(s *router.Snapshot, r *Resources, zone string, release envoy.Release) EnvoyProof {
 	w := &walk{snapshot: s, resources: r}
 	w.clusters()
 	w.listeners()
@@ -94,15 +108,18 @@ func (p *Proof) prove(s *router.Snapshot, r *Resources, zone string) {
 			w.fault("a route is of a deployment %q that the policy does not have", name)
 		}
 	}
-	p.Envoys = append(p.Envoys, e)
 	place := "an Envoy of every zone"
 	if zone != "" {
 		place = "an Envoy of zone " + zone
+	}
+	if release.Before(envoy.Full) {
+		place = strings.Replace(place, "an Envoy", "an Envoy "+release.String(), 1)
 	}
 	slices.Sort(w.faults)
 	for _, f := range slices.Compact(w.faults) {
 		p.Faults = append(p.Faults, place+": "+f)
 	}
+	return e
 }
 
 // deployment sums up where d's requests can go.

@@ -12,6 +12,7 @@ import (
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
+	routematcherv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/matcher/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
@@ -98,7 +99,7 @@ func TestProofOfRandomPolicies(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		s := randomPolicy(t, r)
 		built := buildForProof(t, s)
-		p, err := Prove(s, built)
+		p, err := Prove(s, built, envoy.Full)
 		if err != nil || !p.OK() {
 			t.Fatalf("seed %d: %v\n%s", seed, err, p)
 		}
@@ -111,7 +112,7 @@ func TestProofOfRandomPolicies(t *testing.T) {
 			crossing = crossing || len(d.Reachable) > 0 && !router.ZoneAllows(d.Zone, zoneOf(b.Zone))
 		}
 		edit(t, built, resourcev3.ClusterType, envoy.ClusterName(b.Name, b.Hash, r.IntN(2) == 0), unlock)
-		if p, err := Prove(s, built); err != nil || p.OK() == crossing {
+		if p, err := Prove(s, built, envoy.Full); err != nil || p.OK() == crossing {
 			t.Fatalf("seed %d: backend %s without its lock: %v\n%s", seed, b.Name, err, p)
 		}
 		if crossing {
@@ -187,6 +188,29 @@ func editLock(t *testing.T, c *clusterv3.Cluster, change func(*rbacv3.RBAC)) {
 		}
 		change(lock)
 		o.HttpFilters[0] = httpFilter(rbacFilter, lock)
+	})
+}
+
+// editChain changes the chain by attempt of a route.
+func editChain(t *testing.T, r *Resources, route string, change func(*attemptMatcher)) {
+	t.Helper()
+	edit(t, r, resourcev3.RouteType, envoy.RouteName, func(t *testing.T, c *routev3.RouteConfiguration) {
+		for _, r := range c.GetVirtualHosts()[0].GetRoutes() {
+			if r.GetName() != route {
+				continue
+			}
+			plugin := r.GetRoute().GetInlineClusterSpecifierPlugin()
+			m, err := attemptsOf(plugin.GetExtension().GetTypedConfig())
+			if err != nil || m == nil {
+				t.Fatal(m, err)
+			}
+			if change(m); proto.Equal(plugin.GetExtension(), m.extension()) {
+				t.Fatal("nothing changed")
+			}
+			plugin.Extension = m.extension()
+			return
+		}
+		t.Fatal("no route")
 	})
 }
 
@@ -301,6 +325,35 @@ func TestProofFindsTheWayOut(t *testing.T) {
 				l.DefaultFilterChain = &listenerv3.FilterChain{Filters: []*listenerv3.Filter{{Name: "tcp"}}}
 			})
 		}, "what filter tcp of listener wye does cannot be followed"},
+		"a chain by attempt into another zone": {func(t *testing.T, r *Resources) {
+			part, err := r.For("", envoy.Oldest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			editChain(t, part, "deployment/eu-chat", func(m *attemptMatcher) { m.clusters[1] = append(m.clusters[1], us) })
+			edit(t, part, resourcev3.ClusterType, us, unlock)
+		}, "an Envoy 1.39 of every zone: requests of deployment eu-chat of zone eu can reach backend u of zone us"},
+		"a default by attempt into another zone": {func(t *testing.T, r *Resources) {
+			part, err := r.For("", envoy.Oldest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			editChain(t, part, "deployment/eu-chat", func(m *attemptMatcher) { m.byDefault[0] = us })
+		}, "an Envoy 1.39 of every zone: the default chain of deployment eu-chat names backend u"},
+		"a chain by attempt of no known kind": {func(t *testing.T, r *Resources) {
+			part, err := r.For("", envoy.Oldest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			edit(t, part, resourcev3.ClusterType, us, unlock)
+			edit(t, part, resourcev3.RouteType, envoy.RouteName, func(_ *testing.T, c *routev3.RouteConfiguration) {
+				for _, r := range c.GetVirtualHosts()[0].GetRoutes() {
+					if r.GetName() == "deployment/eu-chat" {
+						r.GetRoute().GetInlineClusterSpecifierPlugin().Extension.TypedConfig = packed(&routematcherv3.MatcherClusterSpecifier{})
+					}
+				}
+			})
+		}, "an Envoy 1.39 of every zone: requests of deployment eu-chat of zone eu can reach backend u"},
 		"another zone's backend on an Envoy of a zone": {func(t *testing.T, r *Resources) {
 			part, err := r.InZone("eu")
 			if err != nil {
@@ -323,7 +376,7 @@ func TestProofFindsTheWayOut(t *testing.T) {
 			t.Parallel()
 			r := buildForProof(t, s)
 			tt.change(t, r)
-			p, err := Prove(s, r)
+			p, err := Prove(s, r, envoy.Full)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	routematcherv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/matcher/v3"
 	prioritygroupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
@@ -102,6 +103,14 @@ func (w *walk) route(host *routev3.VirtualHost, r *routev3.Route) {
 func defaultClusters(a *routev3.RouteAction) (named []string, anywhere bool) {
 	if c := a.GetCluster(); c != "" {
 		return []string{c}, false
+	}
+	matcher := new(routematcherv3.MatcherClusterSpecifier)
+	if config := a.GetInlineClusterSpecifierPlugin().GetExtension().GetTypedConfig(); config.MessageIs(matcher) {
+		if config.UnmarshalTo(matcher) != nil {
+			return nil, true
+		}
+		named, ok := matched(matcher.GetClusterMatcher())
+		return named, !ok
 	}
 	groups := new(prioritygroupv3.PriorityGroupClusterSpecifier)
 	config := a.GetInlineClusterSpecifierPlugin().GetExtension().GetTypedConfig()

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"wye/envoy"
 	"wye/xds"
 )
 
@@ -16,7 +17,7 @@ func TestProofOfGoldenPolicies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := xds.Prove(s, r)
+		p, err := xds.Prove(s, r, envoy.Full)
 		if err != nil || !p.OK() {
 			t.Errorf("%s: %v\n%s", name, err, p)
 		}
@@ -53,7 +54,7 @@ func TestProofOfAnotherPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := xds.Prove(s, r)
+	p, err := xds.Prove(s, r, envoy.Full)
 	if err != nil {
 		t.Fatal(err)
 	}

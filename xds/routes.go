@@ -83,6 +83,7 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 		Name: envoy.RouteName,
 		VirtualHosts: []*routev3.VirtualHost{{
 			Name: "wye", Domains: []string{"*"}, Routes: routes,
+			IncludeRequestAttemptCount: b.view.byAttempt,
 		}},
 		MaxDirectResponseBodySizeBytes: wrapperspb.UInt32(uint32(max(largest, 4096))),
 	}
@@ -112,12 +113,7 @@ func (b *builder) deploymentRoute(d *router.Deployment, api router.API) *routev3
 		Metadata: routeMetadata(d, api),
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_InlineClusterSpecifierPlugin{
-				InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{Extension: &corev3.TypedExtensionConfig{
-					Name: "envoy.router.cluster_specifier_plugin.priority_group",
-					TypedConfig: packed(&prioritygroupv3.PriorityGroupClusterSpecifier{
-						PriorityGroups: groups, OverrideMetadataNamespace: envoy.NamespaceRoute,
-					}),
-				}},
+				InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{Extension: b.chain(d, api, groups)},
 			},
 			HostRewriteSpecifier: &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)},
 			Timeout:              durationpb.New(d.Timeout),
@@ -133,6 +129,19 @@ func (b *builder) deploymentRoute(d *router.Deployment, api router.API) *routev3
 		RequestHeadersToRemove:  b.removedHeaders(),
 		ResponseHeadersToAdd:    append(servedHeaders(), limitHeaders(d)...),
 		ResponseHeadersToRemove: wyeHeaders(),
+	}
+}
+
+// chain is how a route chooses the cluster of each attempt.
+func (b *builder) chain(d *router.Deployment, api router.API, groups []*prioritygroupv3.PriorityGroup) *corev3.TypedExtensionConfig {
+	if b.view.byAttempt {
+		return b.attemptChain(d, api, groups)
+	}
+	return &corev3.TypedExtensionConfig{
+		Name: "envoy.router.cluster_specifier_plugin.priority_group",
+		TypedConfig: packed(&prioritygroupv3.PriorityGroupClusterSpecifier{
+			PriorityGroups: groups, OverrideMetadataNamespace: envoy.NamespaceRoute,
+		}),
 	}
 }
 

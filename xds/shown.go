@@ -45,6 +45,12 @@ func (s *Server) show(r *Resources) error {
 // there to be sent. The error is for the stream.
 func (s *Server) admit(st *stream, node *corev3.Node) error {
 	v := viewOf(node)
+	if release, known := releaseOf(node); known {
+		if err := release.Served(); err != nil {
+			s.log.Error().Err(err).Str("node", node.GetId()).Msg("an envoy is too old and is sent nothing")
+			return status.Error(codes.FailedPrecondition, err.Error())
+		}
+	}
 	if err := v.check(); err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}

@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -217,21 +218,27 @@ func TestEnvoyTakesGoldenPolicies(t *testing.T) {
 	t.Cleanup(up.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: up.Certificate().Raw})
 	for name := range goldenPolicies() {
-		for _, sotw := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
+		for _, kind := range []gatewayOptions{{}, {stateOfTheWorld: true}, {version: oldEnvoy}} {
+			t.Run(name+"/"+kind.version, func(t *testing.T) {
 				t.Parallel()
 				// Its own copy: a snapshot takes ownership.
-				g := startGateway(t, snapshot(t, goldenPolicies()[name].config), gatewayOptions{
-					stateOfTheWorld: sotw, readFile: func(string) ([]byte, error) { return ca, nil },
-				})
+				kind.readFile = func(string) ([]byte, error) { return ca, nil }
+				g := startGateway(t, snapshot(t, goldenPolicies()[name].config), kind)
+				release, err := envoy.ParseRelease(cmp.Or(kind.version, envoy.DefaultVersion))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, err := g.server.Published().For("", release)
+				if err != nil {
+					t.Fatal(err)
+				}
 				for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 					nodes := g.server.Nodes()
-					if len(nodes) != 1 || nodes[0].Rejected != nil || !nodes[0].Bootstrap || nodes[0].Envoy != envoy.DefaultVersion && os.Getenv(envoy.BinaryVariable) == "" {
+					if len(nodes) != 1 || nodes[0].Rejected != nil || !nodes[0].Bootstrap || nodes[0].Envoy != cmp.Or(kind.version, envoy.DefaultVersion) && os.Getenv(envoy.BinaryVariable) == "" {
 						t.Fatalf("nodes %+v", nodes)
 					}
 					missing := ""
 					for _, typeURL := range xds.Types {
-						want := g.server.Published()
 						if len(want.Names(typeURL)) > 0 && nodes[0].Acked[typeURL] != want.Version(typeURL) {
 							missing = typeURL
 						}

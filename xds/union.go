@@ -96,6 +96,9 @@ func isDeploymentRoute(r *routev3.Route) bool { return len(r.GetMatch().GetDynam
 // addGroups adds the priority groups that only from has to the end of those of
 // to, behind the order that a request without one of its own takes.
 func addGroups(to, from *routev3.Route) error {
+	if added, err := addAttempts(to, from); added || err != nil {
+		return err
+	}
 	target, err := priorityGroups(to)
 	if err != nil {
 		return err
@@ -118,6 +121,21 @@ func addGroups(to, from *routev3.Route) error {
 	}
 	to.GetRoute().GetInlineClusterSpecifierPlugin().GetExtension().TypedConfig = packed(target)
 	return nil
+}
+
+// addAttempts does what addGroups does for chains by attempt, if both have those.
+func addAttempts(to, from *routev3.Route) (added bool, err error) {
+	target, err := attemptsOf(to.GetRoute().GetInlineClusterSpecifierPlugin().GetExtension().GetTypedConfig())
+	if target == nil || err != nil {
+		return false, err
+	}
+	source, err := attemptsOf(from.GetRoute().GetInlineClusterSpecifierPlugin().GetExtension().GetTypedConfig())
+	if source == nil || err != nil {
+		return false, err
+	}
+	target.add(source)
+	to.GetRoute().GetInlineClusterSpecifierPlugin().Extension = target.extension()
+	return true, nil
 }
 
 // priorityGroups returns a copy of a route's cluster specifier, nil if it has

@@ -18,16 +18,29 @@ import (
 // view says which part of a policy an Envoy is sent. The zero view is all of it.
 type view struct {
 	zone string // only what this data zone has; empty: every zone
+	// byAttempt: the Envoy is older than envoy.Full, see attempts.go.
+	byAttempt bool
 }
 
 // viewOf is what decides what a node is sent: the zone in its metadata, else
-// the one of its locality.
+// the one of its locality, and its version. A node that says no version is taken
+// to be new: Envoy always says it.
 func viewOf(n *corev3.Node) view {
 	zone := nodeZone(n)
 	if zone == router.ZoneGlobal {
 		zone = ""
 	}
-	return view{zone: zone}
+	r, known := releaseOf(n)
+	return view{zone: zone, byAttempt: known && r.Before(envoy.Full)}
+}
+
+// releaseOf is the release of Envoy that a node says it is.
+func releaseOf(n *corev3.Node) (r envoy.Release, known bool) {
+	v := n.GetUserAgentBuildVersion().GetVersion()
+	if v == nil {
+		return envoy.Release{}, false
+	}
+	return envoy.Release{Major: int(v.GetMajorNumber()), Minor: int(v.GetMinorNumber())}, true
 }
 
 // nodeZone is the data zone that a node says it stands in, empty if it says none.
@@ -86,7 +99,12 @@ func (v view) check() error {
 }
 
 // key names the view in go-control-plane's cache.
-func (v view) key() string { return "zone/" + v.zone }
+func (v view) key() string {
+	if v.byAttempt {
+		return "zone/" + v.zone + "/by-attempt"
+	}
+	return "zone/" + v.zone
+}
 
 // views are the parts of one set of resources, made when they are first asked
 // for.
@@ -112,7 +130,7 @@ func (r *Resources) of(v view) (*Resources, error) {
 	}
 	part, err := r.parts.make(v)
 	if err != nil {
-		return nil, fmt.Errorf("zone %s: %w", v.zone, err)
+		return nil, fmt.Errorf("%s: %w", v.key(), err)
 	}
 	if len(r.parts.made) < maxViews {
 		r.parts.made[v] = part
@@ -128,9 +146,19 @@ func (r *Resources) partsBy(f func(view) (*Resources, error)) *Resources {
 
 // InZone returns what an Envoy of the zone is sent of r.
 func (r *Resources) InZone(zone string) (*Resources, error) {
+	return r.For(zone, envoy.Full)
+}
+
+// For returns what an Envoy of the zone, empty for none, and of a release is sent
+// of r.
+func (r *Resources) For(zone string, release envoy.Release) (*Resources, error) {
+	if err := release.Served(); err != nil {
+		return nil, err
+	}
 	v := viewOf(&corev3.Node{Locality: &corev3.Locality{Zone: zone}})
 	if err := v.check(); err != nil {
 		return nil, err
 	}
+	v.byAttempt = release.Before(envoy.Full)
 	return r.of(v)
 }

