@@ -38,7 +38,7 @@ build: ## Build bin/wye, one static binary.
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/wye ./cmd/wye
 
 .PHONY: test
-test: vet unit race e2e ## Vet, unit, race and end-to-end tests: all of them.
+test: vet unit race monitoring e2e ## Vet, unit, race and end-to-end tests: all of them.
 
 .PHONY: vet
 vet:
@@ -57,6 +57,10 @@ race: ## Unit tests of what is concurrent, under the race detector.
 .PHONY: e2e
 e2e: build $(VENV)/ready ## Black-box tests with a real Envoy and the OpenAI SDKs.
 	go test -count=1 -p 1 -timeout 20m $(BLACKBOX)
+
+.PHONY: monitoring
+monitoring: ## Check the alert rules and the dashboard with Prometheus's parsers.
+	cd tools/monitoring && go vet . && go test . && go run . ../../examples/monitoring/alerts.yaml ../../examples/monitoring/dashboard.json
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s) each.
@@ -93,6 +97,7 @@ gen: ## Regenerate code and reference pages.
 tidy:
 	go mod tidy
 	cd tools && go mod tidy
+	cd tools/monitoring && go mod tidy
 
 .PHONY: weights
 weights: build ## Train the embedded predictor from DATA (../shared/data).

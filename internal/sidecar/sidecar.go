@@ -187,7 +187,8 @@ func Start(ctx context.Context, c Config) (_ *Sidecar, err error) {
 			st := s.reload.status()
 			return st.Hash, st.Reloads, st.Failures
 		},
-		XDS: s.ads.Counters, Callers: limiter.CallerCounts,
+		PolicyAge: func() time.Duration { return time.Since(s.reload.status().LoadedAt) },
+		XDS:       s.ads.Counters, Callers: limiter.CallerCounts,
 		Budgets: func() []telemetry.Budget { return budgets(s.Snapshot(), spending) },
 	})
 	s.usage.measure(metrics)

@@ -5,6 +5,7 @@ package telemetry
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -20,6 +21,8 @@ type Sources struct {
 	// Policy returns the hash of the policy in force and how many edits came
 	// into force or were refused.
 	Policy func() (hash string, reloads, failures int)
+	// PolicyAge returns for how long that policy has been in force.
+	PolicyAge func() time.Duration
 	// XDS returns the counts of the ADS server.
 	XDS func() xds.Counters
 	// Callers returns how many limits of callers are held, and how often there was
@@ -151,6 +154,7 @@ type sources struct {
 var (
 	descBuild   = prometheus.NewDesc("wye_build_info", "Always 1; the label is the version of Wye.", []string{"version"}, nil)
 	descPolicy  = prometheus.NewDesc("wye_policy_info", "Always 1; the label is the hash of the policy in force.", []string{"policy"}, nil)
+	descAge     = prometheus.NewDesc("wye_snapshot_age_seconds", "Time since the policy in force came into force.", nil, nil)
 	descReloads = prometheus.NewDesc("wye_policy_reloads_total", "Policy edits, by result.", []string{"result"}, nil)
 	descEnvoys  = prometheus.NewDesc("wye_xds_streams", "ADS streams that are open, one an Envoy.", nil, nil)
 	descAcks    = prometheus.NewDesc("wye_xds_acks_total", "Responses that an Envoy acknowledged.", nil, nil)
@@ -164,7 +168,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (sources) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBuild, descPolicy, descReloads, descEnvoys, descAcks, descNacks, descCallers, descCrowded, descBudget, descSpent, descStep} {
+	for _, d := range []*prometheus.Desc{descBuild, descPolicy, descAge, descReloads, descEnvoys, descAcks, descNacks, descCallers, descCrowded, descBudget, descSpent, descStep} {
 		ch <- d
 	}
 }
@@ -174,6 +178,7 @@ func (s sources) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descBuild, prometheus.GaugeValue, 1, s.version)
 	hash, reloads, failures := s.src.Policy()
 	ch <- prometheus.MustNewConstMetric(descPolicy, prometheus.GaugeValue, 1, hash)
+	ch <- prometheus.MustNewConstMetric(descAge, prometheus.GaugeValue, s.src.PolicyAge().Seconds())
 	ch <- prometheus.MustNewConstMetric(descReloads, prometheus.CounterValue, float64(reloads), "in_force")
 	ch <- prometheus.MustNewConstMetric(descReloads, prometheus.CounterValue, float64(failures), "refused")
 	c := s.src.XDS()

@@ -28,10 +28,11 @@ func (even) Version() string { return "test" }
 
 func newMetrics() *telemetry.Metrics {
 	return telemetry.New("v1", telemetry.Sources{
-		Policy:  func() (string, int, int) { return "abc", 3, 2 },
-		XDS:     func() xds.Counters { return xds.Counters{Streams: 4, Acks: 50, Nacks: 6} },
-		Callers: func() (int, int64) { return 7, 8 },
-		Budgets: func() []telemetry.Budget { return []telemetry.Budget{{Deployment: "chat", USD: 10, Spent: 9, Step: 1}} },
+		Policy:    func() (string, int, int) { return "abc", 3, 2 },
+		PolicyAge: func() time.Duration { return 90 * time.Second },
+		XDS:       func() xds.Counters { return xds.Counters{Streams: 4, Acks: 50, Nacks: 6} },
+		Callers:   func() (int, int64) { return 7, 8 },
+		Budgets:   func() []telemetry.Budget { return []telemetry.Budget{{Deployment: "chat", USD: 10, Spent: 9, Step: 1}} },
 	})
 }
 
@@ -117,6 +118,9 @@ wye_policy_reloads_total{result="refused"} 2
 wye_refusals_total{code="invalid_request_error",status="404"} 1
 wye_refusals_total{code="no_candidate",status="400"} 1
 wye_refusals_total{code="server_error",status="503"} 1
+# HELP wye_snapshot_age_seconds Time since the policy in force came into force.
+# TYPE wye_snapshot_age_seconds gauge
+wye_snapshot_age_seconds 90
 # HELP wye_xds_acks_total Responses that an Envoy acknowledged.
 # TYPE wye_xds_acks_total counter
 wye_xds_acks_total 50
