@@ -82,7 +82,7 @@ Exit codes: 0 success, 1 failure, 2 a command line that makes no sense.`,
 			root.AddCommand(c)
 		}
 	}
-	grouped(groupServe, newDemoCommand(), newUpCommand(), newServeCommand(), newEnvoyCommand())
+	grouped(groupServe, newDemoCommand(), newUpCommand(), newServeCommand(), newEnvoyCommand(), newRenderCommand())
 	grouped(groupFleet, newControlCommand(), newFleetCommand())
 	grouped(groupPolicy, newCheckCommand(), newExplainCommand(), newAuditCommand())
 	grouped(groupPredictor, newTrainCommand(), newEvalCommand(), newCalibrateCommand())
