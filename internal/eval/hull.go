@@ -92,14 +92,26 @@ func area(curve, hull []Point) float64 {
 	if len(hull) < 2 || low <= 0 {
 		return math.NaN()
 	}
-	if curve[0].Cost > low {
-		// Sending everything to the cheapest model is open to everyone.
-		curve = slices.Insert(slices.Clone(curve), 0, hull[0])
+	return integrate(fromCheapest(curve, hull), hull, low, high, math.Log, math.Exp)
+}
+
+// fromCheapest begins curve at the hull's cheapest point where it would begin
+// later: sending everything to the cheapest model is open to everyone.
+func fromCheapest(curve, hull []Point) []Point {
+	if curve[0].Cost > hull[0].Cost {
+		return slices.Insert(slices.Clone(curve), 0, hull[0])
 	}
-	step := math.Log(high/low) / areaSteps
+	return curve
+}
+
+// integrate is the integral of curve minus hull over scale(cost) from low to
+// high; back is the inverse of scale.
+func integrate(curve, hull []Point, low, high float64, scale, back func(float64) float64) float64 {
+	from := scale(low)
+	step := (scale(high) - from) / areaSteps
 	sum := 0.0
 	for i := range areaSteps + 1 {
-		cost := low * math.Exp(float64(i)*step)
+		cost := back(from + float64(i)*step)
 		weight := 1.0
 		if i == 0 || i == areaSteps {
 			weight = 0.5

@@ -18,6 +18,7 @@ func (r *Report) WriteMarkdown(w io.Writer, command string) error {
 	d.method(r)
 	d.leakage(r)
 	d.summary(r)
+	d.areas(r)
 	d.rules(r)
 	d.pairs(r)
 	d.robustness(r)
@@ -181,6 +182,31 @@ func (d *document) verdicts(r *Report) {
 			d.line("- %s: %s.", v.what, strings.Join(v.pools, ", "))
 		}
 	}
+}
+
+// areas shows how much of an area is its definition.
+func (d *document) areas(r *Report) {
+	if len(r.Pools) == 0 {
+		return
+	}
+	d.line("## The area under other definitions")
+	d.line("")
+	d.line("The same estimates, for comparison with areas from elsewhere; nothing else in this report uses these definitions. The rule chooses by" +
+		" expected cost, which rests on a predicted answer length, and the bill comes afterwards: told each answer's cost, which nobody knows beforehand," +
+		" it shows what better lengths could gain. Where costs are a proxy every answer is billed the same length, whatever was expected, so the rule and the bill" +
+		" disagree there by construction. The task lookup is told the true task of each prompt and predicts lengths from it.")
+	d.line("")
+	d.table("pool", "definition", "Wye", lookupName)
+	for i := range r.Pools {
+		for k, a := range r.Pools[i].Areas {
+			name := ""
+			if k == 0 {
+				name = r.Pools[i].Source
+			}
+			d.row(name, a.Definition, decimal(a.Wye), decimal(a.Lookup))
+		}
+	}
+	d.line("")
 }
 
 // rules shows what other selection rules make of Wye's estimates.

@@ -19,12 +19,15 @@ type measure struct {
 	// picked are the models on the hull of what graded prompts say; nil without.
 	picked []int
 
+	whole []Point // of the single models over the whole pool
+
 	// Of the current resample.
-	points     []Point
-	hull       []Point
-	oracleArea float64
-	pickedHull []Point
-	pickedArea float64 // the oracle's over pickedHull
+	points      []Point
+	hull        []Point
+	oracleCurve []Point
+	oracleArea  float64
+	pickedHull  []Point
+	pickedArea  float64 // the oracle's over pickedHull
 }
 
 // newMeasure prepares the figures of p; g may be nil.
@@ -53,6 +56,7 @@ func newMeasure(p *Pool, g *Graded, report *PoolReport) *measure {
 
 	whole := ones(len(p.Prompts))
 	m.resample(whole)
+	m.whole = slices.Clone(m.points)
 	m.pick(g)
 	for k, pt := range m.points {
 		b := m.points[m.best]
@@ -62,7 +66,7 @@ func newMeasure(p *Pool, g *Graded, report *PoolReport) *measure {
 		report.Models[k].OnHull = slices.Contains(m.hull, pt)
 	}
 	report.Best = p.Models[m.best].Name
-	report.curves.models, report.curves.hull = slices.Clone(m.points), m.hull
+	report.curves.models, report.curves.hull = m.whole, m.hull
 	report.curves.oracle = curve(m.oracle, whole)
 	return m
 }
@@ -99,15 +103,15 @@ func (m *measure) resample(weights []float64) {
 		m.points[k] = t.mean(weights)
 	}
 	m.hull = Hull(m.points)
-	oracle := curve(m.oracle, weights)
-	m.oracleArea = area(oracle, m.hull)
+	m.oracleCurve = curve(m.oracle, weights)
+	m.oracleArea = area(m.oracleCurve, m.hull)
 	if m.picked != nil {
 		m.pickedHull = m.pickedHull[:0]
 		for _, k := range m.picked {
 			m.pickedHull = append(m.pickedHull, m.points[k])
 		}
 		m.pickedHull = byCost(m.pickedHull)
-		m.pickedArea = area(oracle, m.pickedHull)
+		m.pickedArea = area(m.oracleCurve, m.pickedHull)
 	}
 }
 

@@ -42,6 +42,7 @@ type PoolReport struct {
 	Baselines []RouterReport `json:"baselines"`
 	// Rules compares selection rules on the estimates of Wye.
 	Rules  []RuleReport    `json:"rules"`
+	Areas  []AreaReport    `json:"areas"`
 	Pair   *PairReport     `json:"pair,omitempty"`
 	Robust []RobustnessRow `json:"robustness,omitempty"`
 

@@ -175,6 +175,7 @@ func (c *Config) pool(p *Pool, s sample) (*PoolReport, error) {
 	r.Rules = m.rules(wye)
 
 	routers := []*estimates{wye}
+	var told *estimates // of the task lookup
 	if g != nil {
 		r.Baselines = make([]RouterReport, len(baselines))
 		for i, b := range baselines {
@@ -182,11 +183,12 @@ func (c *Config) pool(p *Pool, s sample) (*PoolReport, error) {
 			r.Baselines[i].Router = b.name
 			points := m.router(es, &r.Baselines[i])
 			if b.name == lookupName {
-				r.curves.lookup = points
+				r.curves.lookup, told = points, es
 			}
 			routers = append(routers, es)
 		}
 	}
+	r.Areas = m.areas(wye, told)
 	if pair, ok := newPair(p); ok {
 		r.Pair = pair.reportAll(&m.figures, routers, r)
 	}
