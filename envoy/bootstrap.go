@@ -27,6 +27,12 @@ type BootstrapConfig struct {
 	// AdminAnywhere allows an Admin address that other machines can reach. The
 	// page has no authentication and can stop Envoy.
 	AdminAnywhere bool
+	// MaxHeapBytes is what Envoy may allocate: near it, it gives memory back to the
+	// system, then refuses requests. DefaultMaxHeapBytes.
+	MaxHeapBytes int64
+	// MaxConnections is how many clients may be connected at once; more are hung
+	// up on. DefaultMaxConnections.
+	MaxConnections int
 	// StateOfTheWorld selects the older xDS variant that sends everything on
 	// every change; the default is delta.
 	StateOfTheWorld bool
@@ -41,6 +47,12 @@ type BootstrapTLS struct {
 	// or a URI such as spiffe://example.org/wye. Default: the host of ADS.
 	ServerName string
 }
+
+// The bounds of an Envoy for which nobody has set others.
+const (
+	DefaultMaxHeapBytes   = 2 << 30
+	DefaultMaxConnections = 16384
+)
 
 type object = map[string]any
 
@@ -84,6 +96,9 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 			errs = append(errs, errors.New("tls: a Unix socket has no name; say what Wye's certificate is for"))
 		}
 	}
+	if c.MaxHeapBytes < 0 || c.MaxConnections < 0 {
+		errs = append(errs, errors.New("the bounds on heap and connections must be above 0"))
+	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("bootstrap: %w", errors.Join(errs...))
 	}
@@ -92,8 +107,10 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 		static["secrets"] = c.TLS.secrets(ads)
 	}
 	document := object{
-		"node":             node(c),
-		"admin":            object{"address": admin.proto()},
+		"node": node(c),
+		// Whoever looks for the reason must get in.
+		"admin":            object{"address": admin.proto(), "ignore_global_conn_limit": true},
+		"overload_manager": overloadManager(c),
 		"static_resources": static,
 		"dynamic_resources": object{
 			"ads_config": adsConfig(c.StateOfTheWorld),

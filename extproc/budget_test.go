@@ -1,6 +1,7 @@
 package extproc_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -8,6 +9,51 @@ import (
 
 	"wye/extproc"
 )
+
+// share is the budget of which large bodies may have n bytes.
+func share(n int) (budget int) {
+	for budget = n; budget-budget/8 < n; budget++ {
+	}
+	return budget
+}
+
+// Large bodies leave room for small ones.
+func TestSmallBodiesHaveRoom(t *testing.T) {
+	t.Parallel()
+	_, conn := start(t, extproc.Config{MaxInflightBytes: 1 << 20})
+	stream, err := extprocv3.NewExternalProcessorClient(conn).Process(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := strings.Repeat("x", 50_000)
+	if err := stream.Send(chat(900_000)); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 { // and then nothing: 512 KiB are held
+		if err := stream.Send(body(held, false)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := strings.Replace(question, "hi", strings.Repeat("hello ", 80_000), 1)
+	full := false
+	for range 100 {
+		var chunks []*extprocv3.ProcessingRequest
+		chunks = append(chunks, chat(len(large)))
+		for at := 0; at < len(large); at += 60_000 {
+			end := min(at+60_000, len(large))
+			chunks = append(chunks, body(large[at:end], end == len(large)))
+		}
+		got, err := exchange(t, conn, false, chunks...)
+		if full = len(got) == 1 && readRefusal(t, got, err).Status == http.StatusServiceUnavailable; full {
+			break
+		}
+	}
+	if !full {
+		t.Error("a second large body has room")
+	}
+	got, err := exchange(t, conn, false, chat(len(question)), body(question, true))
+	readRouted(t, got, err)
+}
 
 // The budget counts what bodies hold, not what has arrived of them: memory
 // doubles up to the announced length, which it meets exactly.
@@ -19,10 +65,10 @@ func TestBudgetCountsMemory(t *testing.T) {
 		budget, length, sent int
 		overload             bool
 	}{
-		{"exactly as announced", 300 << 10, 300 << 10, 300 << 10, false},
-		{"the rest of the announced length has room, too", 400 << 10, 512 << 10, 300 << 10, true},
-		{"unannounced, doubled", 512 << 10, 0, 300 << 10, false},
-		{"unannounced, no room to double", 512<<10 - 1, 0, 300 << 10, true},
+		{"exactly as announced", share(300 << 10), 300 << 10, 300 << 10, false},
+		{"the rest of the announced length has room, too", share(400 << 10), 512 << 10, 300 << 10, true},
+		{"unannounced, doubled", share(512 << 10), 0, 300 << 10, false},
+		{"unannounced, no room to double", share(512<<10 - 1), 0, 300 << 10, true},
 	} {
 		text := strings.Replace(frame, `""`, `"`+strings.Repeat("x", tt.sent-len(frame))+`"`, 1)
 		_, conn := start(t, extproc.Config{MaxInflightBytes: tt.budget})

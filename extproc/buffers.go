@@ -58,9 +58,18 @@ type budget struct {
 	used  atomic.Int64
 }
 
-// take reserves n bytes and reports whether there were as many left.
-func (b *budget) take(n int) bool {
-	if b.used.Add(int64(n)) <= b.limit {
+// smallShare of the budget is kept for small bodies, so that whoever holds on to
+// large ones does not keep everybody else out.
+const smallShare = 8
+
+// take reserves n bytes and reports whether there were as many left, for a large
+// body or a small one.
+func (b *budget) take(n int, large bool) bool {
+	limit := b.limit
+	if large {
+		limit -= limit / smallShare
+	}
+	if b.used.Add(int64(n)) <= limit {
 		return true
 	}
 	b.used.Add(-int64(n))

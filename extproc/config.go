@@ -20,6 +20,7 @@ const (
 	DefaultMaxBodyBytes     = 16 << 20
 	DefaultMaxInflightBytes = 256 << 20
 	DefaultIdleTimeout      = 30 * time.Second
+	DefaultMaxWait          = 500 * time.Millisecond
 )
 
 // Config is what a Server needs. Only Router is required; a zero field has the
@@ -36,9 +37,15 @@ type Config struct {
 	MaxBodyBytes int
 	// MaxInflightBytes bounds the body bytes that all streams hold together; a
 	// request beyond it is refused with 503. A body counts with the memory made
-	// for it, up to twice what has arrived; its rewritten copy does not count.
+	// for it, up to twice what has arrived; its rewritten copy does not count. An
+	// eighth of it is for bodies of up to 64 KiB alone.
 	// DefaultMaxInflightBytes.
 	MaxInflightBytes int
+	// MaxDecisions is how many requests are decided at once. Two a processor.
+	MaxDecisions int
+	// MaxWait is how long a complete request waits for its turn; one that waited
+	// longer is refused with 503. DefaultMaxWait.
+	MaxWait time.Duration
 	// IdleTimeout is how long a stream may wait for its next message. Slow
 	// clients are legitimate, silent ones are refused with 408.
 	// DefaultIdleTimeout.
@@ -115,6 +122,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.IdleTimeout <= 0 {
 		c.IdleTimeout = DefaultIdleTimeout
+	}
+	if c.MaxWait <= 0 {
+		c.MaxWait = DefaultMaxWait
 	}
 	if c.Affinity == nil {
 		c.Affinity = affinity.New(affinity.DefaultEntries, nil)

@@ -107,7 +107,7 @@ func TestUnreadReply(t *testing.T) {
 	decided := make(chan struct{}, 8)
 	_, conn := start(t, extproc.Config{
 		IdleTimeout:      time.Second,
-		MaxInflightBytes: maxBody + 1000,
+		MaxInflightBytes: share(maxBody + 1000),
 		Observer:         extproc.Observer{Decision: func(*extproc.Event) { decided <- struct{}{} }},
 	})
 	open := func() grpc.BidiStreamingClient[extprocv3.ProcessingRequest, extprocv3.ProcessingResponse] {
@@ -124,7 +124,9 @@ func TestUnreadReply(t *testing.T) {
 		return stream
 	}
 	unread := open()
-	small := []*extprocv3.ProcessingRequest{chat(2000), body(strings.Replace(frame, `""`, `"`+strings.Repeat("y", 2000)+`"`, 1), true)}
+	// Not so small that there is always room for it.
+	second := strings.Replace(frame, `""`, `"`+strings.Repeat("y", 100_000)+`"`, 1)
+	small := []*extprocv3.ProcessingRequest{chat(len(second)), body(second[:50_000], false), body(second[50_000:], true)}
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		got, err := exchange(t, conn, false, small...)

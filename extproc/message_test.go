@@ -283,13 +283,16 @@ func TestBufferPool(t *testing.T) {
 
 func TestBudget(t *testing.T) {
 	t.Parallel()
-	b := budget{limit: 10}
-	if !b.take(4) || !b.take(6) || b.take(1) {
+	b := budget{limit: 16}
+	if !b.take(10, false) || !b.take(6, false) || b.take(1, false) {
 		t.Error("the limit does not hold")
 	}
 	b.give(6)
-	if !b.take(6) {
-		t.Error("what was given back cannot be taken")
+	if b.take(5, true) || !b.take(4, true) {
+		t.Error("large bodies have not seven eighths")
+	}
+	if !b.take(2, false) {
+		t.Error("the rest is not there for small ones")
 	}
 }
 

@@ -59,6 +59,10 @@ var (
 		Status: http.StatusServiceUnavailable, Type: typeServer, Code: codeOverloaded,
 		Message: "the router holds too many request bodies at the moment; retry later",
 	}
+	errBusy = &wire.Problem{
+		Status: http.StatusServiceUnavailable, Type: typeServer, Code: codeOverloaded,
+		Message: "the router has more requests to decide than it can; retry later",
+	}
 	errInternal = &wire.Problem{
 		Status: http.StatusInternalServerError, Type: typeServer, Code: codeInternal,
 		Message: "the router failed to handle this request",

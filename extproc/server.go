@@ -27,6 +27,7 @@ type Server struct {
 	buffers  bufferPool
 	inflight budget
 	hold     hold
+	gate     gate
 	decoders decoders
 	streams  sync.Pool // of *stream
 }
@@ -54,6 +55,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{config: c.withDefaults(), health: health.NewServer()}
 	s.inflight.limit = int64(s.config.MaxInflightBytes)
+	s.gate = newGate(s.config.MaxDecisions, s.config.MaxWait)
 	if c.Hold {
 		s.hold.start()
 	}

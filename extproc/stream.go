@@ -342,7 +342,7 @@ var errOverBudget = errors.New("too many body bytes in flight")
 
 // reserve takes n bytes of the budget until the stream ends.
 func (st *stream) reserve(n int) error {
-	if !st.server.inflight.take(n) {
+	if !st.server.inflight.take(n, st.reserved+n > pregrow) {
 		return errOverBudget
 	}
 	st.reserved += n
@@ -368,20 +368,35 @@ func (st *stream) answer() error {
 	if err := st.server.hold.wait(st.grpc.Context()); err != nil {
 		return st.receiveFailed(status.FromContextError(err).Err())
 	}
-	start := time.Now()
-	p := st.decide(start)
+	if !st.server.gate.enter(st.grpc.Context()) {
+		if err := st.grpc.Context().Err(); err != nil {
+			return st.receiveFailed(status.FromContextError(err).Err())
+		}
+		return st.refuse(errBusy)
+	}
+	body, p := st.decideAlone()
 	if p != nil {
-		st.elapsed = time.Since(start)
 		return st.refuse(p)
 	}
-	body := st.rewrite()
-	st.elapsed = time.Since(start)
 	if f := st.server.config.Observer.Decision; f != nil {
 		f(st.event())
 	}
 	head := st.server.buffers.Get(0)
 	*head = st.appendRouted(*head, len(*body))
 	return st.send(head, body)
+}
+
+// decideAlone decides and rewrites in a place behind the gate, which it leaves.
+func (st *stream) decideAlone() (*[]byte, *wire.Problem) {
+	defer st.server.gate.leave() // even if it panics
+	start := time.Now()
+	if p := st.decide(start); p != nil {
+		st.elapsed = time.Since(start)
+		return nil, p
+	}
+	body := st.rewrite()
+	st.elapsed = time.Since(start)
+	return body, nil
 }
 
 // refuse answers with p.

@@ -138,6 +138,8 @@ type gatewayOptions struct {
 	zone            string // of the Envoy
 	secrets         map[string]string
 	version         string // of Envoy; empty: whichever there is
+	maxHeap         int64  // of the Envoy, in bytes
+	maxConnections  int    // likewise
 }
 
 // startGateway publishes s and starts an Envoy for it.
@@ -166,7 +168,10 @@ func startGateway(t testing.TB, s *router.Snapshot, o gatewayOptions) *gateway {
 	if o.ads != nil {
 		adsAddress = o.ads(adsAddress)
 	}
-	bootstrap, err := envoy.Bootstrap(envoy.BootstrapConfig{NodeID: t.Name(), Zone: o.zone, ADS: adsAddress, StateOfTheWorld: o.stateOfTheWorld})
+	bootstrap, err := envoy.Bootstrap(envoy.BootstrapConfig{
+		NodeID: t.Name(), Zone: o.zone, ADS: adsAddress, StateOfTheWorld: o.stateOfTheWorld,
+		MaxHeapBytes: o.maxHeap, MaxConnections: o.maxConnections,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,12 +61,19 @@ var zoneRefused = failure{
 	"The request was about to leave its data zone and was stopped.", kindServer, "", "zone_refused",
 }
 
+// overloaded is what a client reads when Envoy is out of memory.
+var overloaded = failure{
+	"The gateway is overloaded. Try again shortly.", kindServer, "", "overloaded",
+}
+
 // envoyFailures words the replies that Envoy makes by itself, in the order in
-// which they are tried. The first three decide by where the reply comes from.
+// which they are tried. The first four decide by where the reply comes from.
 var envoyFailures = []struct {
 	when string // CEL over Envoy's attributes
 	failure
 }{
+	// Of the overload manager, before any filter has run.
+	{`response.code_details == 'overload'`, overloaded},
 	{`response.code_details.startsWith('ext_proc')`, routerUnavailable},
 	{`response.code_details.startsWith('rbac_access_denied')`, zoneRefused},
 	{statusIs(http.StatusServiceUnavailable), failure{
@@ -103,17 +110,21 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 	c := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{Filter: celFilter(worded)}}}
 	if b.snapshot.Serves(router.APIMessages) {
 		for _, f := range envoyFailures {
-			c.Mappers = append(c.Mappers, mapper(messagesClient+" && ("+f.when+")", f.messagesBody()))
+			c.Mappers = append(c.Mappers, mapper(messagesClient+" && ("+f.when+")", f.failure, f.messagesBody()))
 		}
 	}
 	for _, f := range envoyFailures {
-		c.Mappers = append(c.Mappers, mapper(f.when, f.body()))
+		c.Mappers = append(c.Mappers, mapper(f.when, f.failure, f.body()))
 	}
 	return c
 }
 
-// mapper answers with body where the CEL expression when is true.
-func mapper(when, body string) *hcmv3.ResponseMapper {
+// mapper answers with body, which words f, where the CEL expression when is true.
+func mapper(when string, f failure, body string) *hcmv3.ResponseMapper {
+	headers := decisionHeaders()
+	if f == overloaded {
+		headers = append(headers, overwrite("retry-after", "1"))
+	}
 	return &hcmv3.ResponseMapper{
 		Filter: celFilter(when),
 		BodyFormatOverride: &corev3.SubstitutionFormatString{
@@ -122,7 +133,7 @@ func mapper(when, body string) *hcmv3.ResponseMapper {
 			}},
 			ContentType: "application/json",
 		},
-		HeadersToAdd: decisionHeaders(),
+		HeadersToAdd: headers,
 	}
 }
 

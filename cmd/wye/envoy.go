@@ -55,6 +55,8 @@ func newBootstrapCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&c.AdminAnywhere, "admin-anywhere", false, "allow an admin address that other machines can reach")
 	cmd.Flags().StringVar(&c.NodeID, "node-id", "", "node `id`, unique in the fleet (default: the host's name)")
 	cmd.Flags().StringVar(&c.NodeCluster, "node-cluster", envoy.NodeCluster, "node cluster `name`")
+	cmd.Flags().Int64Var(&c.MaxHeapBytes, "max-heap-bytes", envoy.DefaultMaxHeapBytes, "`bytes` of heap near which this Envoy refuses requests")
+	cmd.Flags().IntVar(&c.MaxConnections, "max-connections", envoy.DefaultMaxConnections, "`clients` that may be connected at once")
 	cmd.Flags().StringVar(&c.Zone, "zone", "", "data `zone` that this Envoy stands in: it gets the backends of that zone and no others")
 	cmd.Flags().StringVar(&tls.Cert, "tls-cert", "", "`file` with this Envoy's certificate for Wye's servers")
 	cmd.Flags().StringVar(&tls.Key, "tls-key", "", "`file` with its private key")

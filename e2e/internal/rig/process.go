@@ -98,7 +98,19 @@ func (p *Process) Output() string { return p.output.tail(1 << 30) }
 // RSS returns the resident memory in bytes, and its highest value so far.
 func (p *Process) RSS(t testing.TB) (now, peak int64) {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
+	return rss(t, p.Pid)
+}
+
+// EnvoyRSS returns the resident memory of Envoy in bytes.
+func (s *Stack) EnvoyRSS(t testing.TB) int64 {
+	t.Helper()
+	now, _ := rss(t, s.envoy.PID())
+	return now
+}
+
+func rss(t testing.TB, pid int) (now, peak int64) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +118,7 @@ func (p *Process) RSS(t testing.TB) (now, peak int64) {
 		_, rest, _ := strings.Cut(string(text), name+":")
 		fields := strings.Fields(rest)
 		if len(fields) < 2 || fields[1] != "kB" {
-			t.Fatalf("no %s in the status of process %d", name, p.Pid)
+			t.Fatalf("no %s in the status of process %d", name, pid)
 		}
 		n, err := strconv.ParseInt(fields[0], 10, 64)
 		if err != nil {
