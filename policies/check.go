@@ -183,6 +183,10 @@ func (c *checker) checkBackends() {
 		if _, port, err := net.SplitHostPort(b.GetAddress()); err == nil && port == "0" {
 			c.errorf(path+".address", "%s has port 0, at which nothing can listen", quote(b.GetAddress()))
 		}
+		c.checkHeaders(path, b)
+		if b.GetProxy() != "" && b.GetTls() == nil {
+			c.errorf(path+".proxy", "a proxy passes on what is encrypted; the backend has no tls")
+		}
 		c.checkTranslate(path, b)
 		model := b.GetModel()
 		if model == "" {

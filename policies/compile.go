@@ -18,8 +18,8 @@ type compileOptions struct {
 type CompileOption func(*compileOptions)
 
 // WithBackendAddress sends every backend, by name, to another address, such as
-// a fake provider on the loopback interface. For plaintext the backend's TLS
-// and credential are dropped, so that no key leaves the process. An empty
+// a fake provider on the loopback interface. For plaintext the backend's TLS,
+// proxy, credential and secret headers are dropped, so that no key leaves the process. An empty
 // address keeps the policy's. The policy's hash stays what it is.
 func WithBackendAddress(address func(backend string) (addr string, plaintext bool)) CompileOption {
 	return func(o *compileOptions) { o.address = address }
@@ -150,6 +150,10 @@ func compileBackend(b *policyv1.Backend, model router.ModelIndex) router.Backend
 	if c := b.GetCredential(); c != nil {
 		out.Credential = &router.Credential{Env: c.GetEnv(), File: c.GetFile(), Header: c.GetHeader(), Prefix: c.GetPrefix()}
 	}
+	for _, h := range b.GetHeaders() {
+		out.Headers = append(out.Headers, router.Header{Name: h.GetName(), Value: h.GetValue(), Env: h.GetEnv(), File: h.GetFile()})
+	}
+	out.Proxy = b.GetProxy()
 	return out
 }
 
@@ -177,7 +181,8 @@ func redirect(b *router.Backend, address func(string) (string, bool)) {
 	}
 	b.Address = addr
 	if plaintext {
-		b.TLS, b.Credential = nil, nil
+		b.TLS, b.Credential, b.Proxy = nil, nil, ""
+		b.Headers = slices.DeleteFunc(b.Headers, func(h router.Header) bool { return h.Secret() })
 	}
 }
 

@@ -189,6 +189,8 @@ func TestCredentials(t *testing.T) {
 		{File: "/run/secrets/house", Backends: []string{"house-local"}},
 		{Env: "HOUSE_KEY", Backends: []string{"house-claude", "house-azure", "house-gemini"}},
 		{Env: "OPENAI_API_KEY", Backends: []string{"openai"}},
+		{File: "/run/secrets/other", Backends: []string{"openai"}},
+		{Env: "TEAM_KEY", Backends: []string{"openai"}},
 		{Env: "BARE_KEY", Backends: []string{"bare", "bare-too"}},
 	}
 	got := parse(t, read(t, "full.yaml")).Credentials()
@@ -217,7 +219,8 @@ func TestWithBackendAddress(t *testing.T) {
 		got, want := s.Backends[i], before.Backends[i]
 		switch got.Name {
 		case "openai":
-			want.Address, want.TLS, want.Credential = "127.0.0.1:1", nil, nil
+			want.Address, want.TLS, want.Credential, want.Proxy = "127.0.0.1:1", nil, nil, ""
+			want.Headers = []router.Header{{Name: "openai-organization", Value: "org-1"}}
 		case "bare":
 			want.Address = "127.0.0.1:2"
 		}

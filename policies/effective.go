@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/textproto"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -160,6 +161,10 @@ func effectiveBackend(b *policyv1.Backend) *policyv1.Backend {
 		f.Timeout = durationpb.New(defaultFirstToken)
 	}
 	slices.Sort(e.Apis)
+	for _, h := range e.Headers {
+		h.Name = strings.ToLower(h.GetName())
+	}
+	slices.SortStableFunc(e.Headers, func(a, b *policyv1.Header) int { return strings.Compare(a.GetName(), b.GetName()) })
 	if e.GetTranslate() == translates(e) {
 		e.Translate = nil
 	}

@@ -224,11 +224,11 @@ func (o *outline) faultyPaths() map[string]bool {
 }
 
 // violationMessage is the rule's message, with the value when it is a text or a
-// number. Values of a credential are left out: they may be a key that somebody
-// put in the wrong place.
+// number. Values of a credential and of headers are left out: they may be a key
+// that somebody put in the wrong place.
 func violationMessage(v *protovalidate.Violation, path string) string {
 	message := v.Proto.GetMessage()
-	if !v.FieldValue.IsValid() || v.Proto.GetForKey() || strings.Contains(path, ".credential.") {
+	if !v.FieldValue.IsValid() || v.Proto.GetForKey() || strings.Contains(path, ".credential.") || strings.Contains(path, ".headers[") {
 		return message
 	}
 	switch value := v.FieldValue.Interface().(type) {

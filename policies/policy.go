@@ -115,17 +115,25 @@ type Credential struct {
 // fault of a policy if they do not.
 func (p *Policy) Credentials() []Credential {
 	var all []Credential
-	for _, b := range p.document.GetBackends() {
-		if b.GetCredential() == nil {
-			continue
-		}
-		c := Credential{Env: b.GetCredential().GetEnv(), File: b.GetCredential().GetFile()}
+	add := func(c Credential, backend string) {
 		i := slices.IndexFunc(all, func(o Credential) bool { return o.Env == c.Env && o.File == c.File })
 		if i < 0 {
 			i = len(all)
 			all = append(all, c)
 		}
-		all[i].Backends = append(all[i].Backends, b.GetName())
+		if !slices.Contains(all[i].Backends, backend) {
+			all[i].Backends = append(all[i].Backends, backend)
+		}
+	}
+	for _, b := range p.document.GetBackends() {
+		if b.GetCredential() != nil {
+			add(Credential{Env: b.GetCredential().GetEnv(), File: b.GetCredential().GetFile()}, b.GetName())
+		}
+		for _, h := range b.GetHeaders() {
+			if h.GetValue() == "" {
+				add(Credential{Env: h.GetEnv(), File: h.GetFile()}, b.GetName())
+			}
+		}
 	}
 	return all
 }

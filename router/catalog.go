@@ -100,6 +100,8 @@ type Backend struct {
 	// PathPrefix is put before the client's path, e.g. /openai.
 	PathPrefix string
 	Credential *Credential // nil: the client's own Authorization passes
+	Headers    []Header    // set on requests, sorted by name
+	Proxy      string      // host:port of an HTTP proxy in between; empty: none
 	// FirstToken is how long a response may take from its headers to its first
 	// token before the next backend is asked; zero: responses are not watched.
 	FirstToken time.Duration
@@ -133,6 +135,12 @@ func (b *Backend) contentHash(m *Model) string {
 	if c := b.Credential; c != nil {
 		fmt.Fprintf(h, " credential %q %q %q %q", c.Env, c.File, c.Header, c.Prefix)
 	}
+	for _, x := range b.Headers {
+		fmt.Fprintf(h, " header %q %q %q %q", x.Name, x.Value, x.Env, x.File)
+	}
+	if b.Proxy != "" {
+		fmt.Fprintf(h, " proxy %q", b.Proxy)
+	}
 	return hex.EncodeToString(h.Sum(nil)[:4])
 }
 
@@ -141,6 +149,18 @@ type Thinking struct {
 	Effort string
 	Tokens int // 0: not at all
 }
+
+// Header is a request header with a fixed value. One from a file or the
+// environment is a secret, and never in a Snapshot.
+type Header struct {
+	Name  string // lower case
+	Value string // or
+	Env   string // environment variable of the Wye process, or
+	File  string // a file it can read
+}
+
+// Secret reports whether the value is one.
+func (h *Header) Secret() bool { return h.Env != "" || h.File != "" }
 
 // Protocol is whose APIs a backend speaks.
 type Protocol uint8

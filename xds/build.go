@@ -78,7 +78,8 @@ type builder struct {
 	extProc  envoy.Address
 	// credentialHeaders are the request headers that may carry a key, client's
 	// or ours, lower case and sorted; none when Wye has no key to keep apart.
-	credentialHeaders []string
+	// keptHeaders are those and all that backends set beside them.
+	credentialHeaders, keptHeaders []string
 	// besideTranslating are the backends whose attempts may follow one that
 	// translates, by name.
 	besideTranslating map[string]bool
@@ -135,6 +136,7 @@ func build(s *router.Snapshot, o Options, v view) (*Resources, error) {
 		credentialHeaders: credentialHeaders(s), besideTranslating: besideTranslating(s),
 		bundles: make(map[string]string),
 	}
+	b.keptHeaders = keptHeaders(s, b.credentialHeaders)
 	var errs []error
 	listen, err := envoy.ParseAddress(o.Listen)
 	if err == nil && listen.Path == "" && !listen.IP.IsValid() {
@@ -200,6 +202,18 @@ func credentialHeaders(s *router.Snapshot) []string {
 	headers = append(headers, "authorization", "api-key", "x-api-key")
 	slices.Sort(headers)
 	return slices.Compact(headers)
+}
+
+// keptHeaders adds the headers that backends set to those of credentials.
+func keptHeaders(s *router.Snapshot, credentials []string) []string {
+	kept := slices.Clone(credentials)
+	for i := range s.Backends {
+		for _, h := range s.Backends[i].Headers {
+			kept = append(kept, h.Name)
+		}
+	}
+	slices.Sort(kept)
+	return slices.Compact(kept)
 }
 
 // packed wraps a message that is part of a resource. The bytes are

@@ -64,16 +64,16 @@ func (b *builder) addBackend(r *Resources, backend *router.Backend) error {
 			// that it has, but first waits for them to come again, which delta
 			// xDS does not make them do.
 			c.EdsClusterConfig.EdsConfig.InitialFetchTimeout = durationpb.New(time.Second)
-			errs = append(errs, r.add(name, loadAssignment(name, address)))
+			errs = append(errs, r.add(name, behindProxy(backend, address, loadAssignment(name, address))))
 		} else {
 			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
 			c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
-			c.LoadAssignment = withSubstitute(loadAssignment(name, address))
+			c.LoadAssignment = withSubstitute(behindProxy(backend, address, loadAssignment(name, address)))
 		}
 		errs = append(errs, r.add(name, c))
 	}
-	if backend.Credential != nil {
-		errs = append(errs, r.add(secretName(backend), b.secret(backend)))
+	for _, s := range secretsOf(backend) {
+		errs = append(errs, r.add(s.name, b.secret(backend, s)))
 	}
 	return errors.Join(errs...)
 }
@@ -120,6 +120,16 @@ func loadAssignment(cluster string, a envoy.Address) *endpointv3.ClusterLoadAssi
 			}},
 		}},
 	}
+}
+
+// behindProxy names the endpoint as a proxy is to be asked for it: Envoy puts the
+// port behind the name itself.
+func behindProxy(backend *router.Backend, address envoy.Address, a *endpointv3.ClusterLoadAssignment) *endpointv3.ClusterLoadAssignment {
+	if backend.Proxy != "" {
+		address.Port = 443
+		a.GetEndpoints()[0].GetLbEndpoints()[0].GetEndpoint().Hostname = hostHeader(address)
+	}
+	return a
 }
 
 // withSubstitute adds an endpoint of lower priority that refuses connections:

@@ -9,13 +9,10 @@ import (
 
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
@@ -156,23 +153,13 @@ func (b *builder) upstreamFilters(backend *router.Backend, u use) ([]*hcmv3.Http
 		config.MetadataOptions = restoredMetadata()
 		filters = append(filters, httpFilter(envoy.ExtProcFilter, config))
 	}
-	if len(b.credentialHeaders) > 0 {
+	if len(b.keptHeaders) > 0 {
 		filters = append(filters, httpFilter("envoy.filters.http.header_mutation", &headermutationv3.HeaderMutation{
-			Mutations: &headermutationv3.Mutations{RequestMutations: b.credentialMutations(backend)},
+			Mutations: &headermutationv3.Mutations{RequestMutations: b.ownHeaders(backend)},
 		}))
 	}
-	if c := backend.Credential; c != nil {
-		filters = append(filters, httpFilter("envoy.filters.http.credential_injector", &credentialv3.CredentialInjector{
-			Overwrite: true,
-			Credential: &corev3.TypedExtensionConfig{
-				Name: "envoy.http.injected_credentials.generic",
-				TypedConfig: packed(&genericv3.Generic{
-					Credential:        &tlsv3.SdsSecretConfig{Name: secretName(backend), SdsConfig: overADS()},
-					Header:            c.Header,
-					HeaderValuePrefix: c.Prefix,
-				}),
-			},
-		}))
+	for _, s := range secretsOf(backend) {
+		filters = append(filters, injector(s))
 	}
 	if backend.FirstToken > 0 {
 		filters = append(filters, firstTokenFilter(backend.FirstToken))
@@ -215,19 +202,6 @@ end
 // pathPrefix leaves out every character that Lua would not take literally.
 var pathPrefix = regexp.MustCompile(`^(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?$`)
 
-// credentialMutations sets every credential to what the client sent or, where
-// the backend has its own, to nothing.
-func (b *builder) credentialMutations(backend *router.Backend) []*mutationv3.HeaderMutation {
-	var mutations []*mutationv3.HeaderMutation
-	for _, h := range b.credentialHeaders {
-		mutations = append(mutations, removeHeader(h))
-		if backend.Credential == nil {
-			mutations = append(mutations, setHeader(h, clientCredential(h)))
-		}
-	}
-	return mutations
-}
-
 func setHeader(header, format string) *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
 		Header:       &corev3.HeaderValue{Key: header, Value: format},
@@ -269,27 +243,3 @@ func (b *builder) rewriteMetadata(backend *router.Backend) ([]*corev3.HeaderValu
 
 // escapeFormat keeps Envoy from reading a literal as a format string.
 func escapeFormat(s string) string { return strings.ReplaceAll(s, "%", "%%") }
-
-func secretName(backend *router.Backend) string {
-	return envoy.ClusterPrefix + "credential/" + backend.Name + "/" + backend.Hash
-}
-
-// missingSecret stands in for a key that could not be read. The provider
-// answers 401, which moves the request on to the next backend, where leaving
-// the secret out would hold up the cluster and everything that waits for it.
-const missingSecret = "missing-credential"
-
-// secret holds the key of a backend.
-func (b *builder) secret(backend *router.Backend) *tlsv3.Secret {
-	key, err := b.options.Secret(*backend.Credential)
-	if err != nil {
-		b.missing(backend, err)
-		key = missingSecret
-	}
-	return &tlsv3.Secret{
-		Name: secretName(backend),
-		Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
-			Secret: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: key}},
-		}},
-	}
-}

@@ -75,6 +75,7 @@ func goldenPolicies() map[string]struct {
 					},
 					{
 						Name: "reasoner-cloud", Model: 1, SendAs: "reasoner@100%", Address: "10.0.0.7:443", Zone: "us", PathPrefix: "/openai/",
+						Headers: []router.Header{{Name: "openai-organization", Value: "org-100%"}, {Name: "x-gateway-key", Env: "GATEWAY_KEY"}}, Proxy: "10.0.0.3:3128",
 						FirstToken: 1500 * time.Millisecond,
 						TLS:        &router.TLS{}, Credential: &router.Credential{File: "/run/secrets/reasoner", Header: "api-key"},
 					},

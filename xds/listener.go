@@ -66,7 +66,7 @@ func (b *builder) listener(a envoy.Address) *listenerv3.Listener {
 
 func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	var filters []*hcmv3.HttpFilter
-	if len(b.credentialHeaders) > 0 {
+	if len(b.keptHeaders) > 0 {
 		filters = append(filters, httpFilter("envoy.filters.http.set_filter_state", b.keepCredentials()))
 	}
 	filters = append(filters, b.routingFilter())
@@ -80,10 +80,11 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 }
 
 // keepCredentials notes what the client sent, for attempts at backends without
-// a credential that follow attempts at backends with one: see upstreamFilters.
+// a credential, or a header, that follow attempts at backends with one: see
+// upstreamFilters.
 func (b *builder) keepCredentials() *setstatev3.Config {
 	c := &setstatev3.Config{}
-	for _, h := range b.credentialHeaders {
+	for _, h := range b.keptHeaders {
 		c.OnRequestHeaders = append(c.OnRequestHeaders, &filterstatev3.FilterStateValue{
 			Key:        &filterstatev3.FilterStateValue_ObjectKey{ObjectKey: credentialState(h)},
 			FactoryKey: "envoy.string",

@@ -8,6 +8,7 @@ import (
 	"net"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	proxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/http_11_proxy/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
@@ -40,7 +41,7 @@ func (b *builder) transportSocket(r *Resources, backend *router.Backend, a envoy
 	if err != nil {
 		return nil, err
 	}
-	return &corev3.TransportSocket{
+	return throughProxy(backend, &corev3.TransportSocket{
 		Name: "envoy.transport_sockets.tls",
 		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: packed(&tlsv3.UpstreamTlsContext{
 			Sni: sni,
@@ -57,6 +58,24 @@ func (b *builder) transportSocket(r *Resources, backend *router.Backend, a envoy
 					},
 				},
 			},
+		})},
+	})
+}
+
+// throughProxy has TLS go through the backend's proxy, if it has one: Envoy asks
+// that one to connect it, and speaks TLS with the provider itself.
+func throughProxy(backend *router.Backend, tls *corev3.TransportSocket) (*corev3.TransportSocket, error) {
+	if backend.Proxy == "" {
+		return tls, nil
+	}
+	at, err := envoy.ParseAddress(backend.Proxy)
+	if err != nil || !at.IP.IsValid() {
+		return nil, fmt.Errorf("proxy %q is not an IP address and a port", backend.Proxy)
+	}
+	return &corev3.TransportSocket{
+		Name: "envoy.transport_sockets.http_11_proxy",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: packed(&proxyv3.Http11ProxyUpstreamTransport{
+			TransportSocket: tls, DefaultProxyAddress: protoAddress(at),
 		})},
 	}, nil
 }

@@ -120,7 +120,7 @@ func (b *builder) translateFilters(backend *router.Backend) ([]*hcmv3.HttpFilter
 	}
 	mutations := []*mutationv3.HeaderMutation{removeHeader("accept-encoding")}
 	if asked == router.APIMessages {
-		mutations = append(mutations, setHeader("anthropic-version", anthropicVersion))
+		mutations = append(mutations, setHeader(versionHeader, anthropicVersion))
 	}
 	return []*hcmv3.HttpFilter{
 		httpFilter(envoy.ExtProcFilter, config),

@@ -15,9 +15,9 @@ type missingKey struct {
 	backends []string
 }
 
-// missing notes that the key of backend could not be read.
-func (b *builder) missing(backend *router.Backend, err error) {
-	source := describe(backend.Credential)
+// missing notes that a key of backend could not be read.
+func (b *builder) missing(backend *router.Backend, c *router.Credential, err error) {
+	source := describe(c)
 	for i := range b.missingKeys {
 		if m := &b.missingKeys[i]; m.source == source {
 			m.backends = append(m.backends, backend.Name)

@@ -23,6 +23,11 @@ func secretFiles(s *router.Snapshot) []string {
 		if b.Credential != nil && b.Credential.File != "" {
 			files = append(files, b.Credential.File)
 		}
+		for _, h := range b.Headers {
+			if h.File != "" {
+				files = append(files, h.File)
+			}
+		}
 		if b.TLS != nil && b.TLS.CAFile != "" {
 			files = append(files, b.TLS.CAFile)
 		}

@@ -335,7 +335,7 @@ func (x CallerLimits_Unnamed) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CallerLimits_Unnamed.Descriptor instead.
 func (CallerLimits_Unnamed) EnumDescriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16, 0}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type Affinity_Strategy int32
@@ -391,7 +391,7 @@ func (x Affinity_Strategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Affinity_Strategy.Descriptor instead.
 func (Affinity_Strategy) EnumDescriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{19, 0}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Policy is one document: the models that exist, where they are served and the
@@ -1011,6 +1011,12 @@ type Backend struct {
 	// first token, or that stays silent, is given up for the next backend of the
 	// chain. Default: not watched, and nothing of an answer passes through Wye.
 	FirstToken *FirstToken `protobuf:"bytes,11,opt,name=first_token,json=firstToken,proto3" json:"first_token,omitempty"`
+	// Headers that requests to this place carry, in the place of the client's of the
+	// same name.
+	Headers []*Header `protobuf:"bytes,12,rep,name=headers,proto3" json:"headers,omitempty"`
+	// IP address and port of an HTTP proxy through which this place is reached, by
+	// CONNECT; it needs tls. Default: none.
+	Proxy string `protobuf:"bytes,13,opt,name=proxy,proto3" json:"proxy,omitempty"`
 	// APIs in which this place can be asked. Default: those of its protocol.
 	Apis []Api `protobuf:"varint,15,rep,packed,name=apis,proto3,enum=wye.policy.v1.Api" json:"apis,omitempty"`
 	// Whether clients of chat completions are served by this place though it speaks
@@ -1135,6 +1141,20 @@ func (x *Backend) GetFirstToken() *FirstToken {
 		return x.FirstToken
 	}
 	return nil
+}
+
+func (x *Backend) GetHeaders() []*Header {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Backend) GetProxy() string {
+	if x != nil {
+		return x.Proxy
+	}
+	return ""
 }
 
 func (x *Backend) GetApis() []Api {
@@ -1375,6 +1395,118 @@ func (*Credential_Env) isCredential_Source() {}
 
 func (*Credential_File) isCredential_Source() {}
 
+// Header is a request header of a backend.
+type Header struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, in any case of letters.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Types that are valid to be assigned to Source:
+	//
+	//	*Header_Value
+	//	*Header_Env
+	//	*Header_File
+	Source        isHeader_Source `protobuf_oneof:"source"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Header) Reset() {
+	*x = Header{}
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Header) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Header) ProtoMessage() {}
+
+func (x *Header) ProtoReflect() protoreflect.Message {
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Header.ProtoReflect.Descriptor instead.
+func (*Header) Descriptor() ([]byte, []int) {
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Header) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Header) GetSource() isHeader_Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Header) GetValue() string {
+	if x != nil {
+		if x, ok := x.Source.(*Header_Value); ok {
+			return x.Value
+		}
+	}
+	return ""
+}
+
+func (x *Header) GetEnv() string {
+	if x != nil {
+		if x, ok := x.Source.(*Header_Env); ok {
+			return x.Env
+		}
+	}
+	return ""
+}
+
+func (x *Header) GetFile() string {
+	if x != nil {
+		if x, ok := x.Source.(*Header_File); ok {
+			return x.File
+		}
+	}
+	return ""
+}
+
+type isHeader_Source interface {
+	isHeader_Source()
+}
+
+type Header_Value struct {
+	// Its value, for everybody to see: no key.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3,oneof"`
+}
+
+type Header_Env struct {
+	// Environment variable of the Wye process that has the value, which is treated
+	// as a key is.
+	Env string `protobuf:"bytes,3,opt,name=env,proto3,oneof"`
+}
+
+type Header_File struct {
+	// File that the Wye process can read, likewise.
+	File string `protobuf:"bytes,4,opt,name=file,proto3,oneof"`
+}
+
+func (*Header_Value) isHeader_Source() {}
+
+func (*Header_Env) isHeader_Source() {}
+
+func (*Header_File) isHeader_Source() {}
+
 // Deployment is a named router endpoint.
 type Deployment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1412,7 +1544,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1556,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1569,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Deployment) GetName() string {
@@ -1547,7 +1679,7 @@ type AgentTools struct {
 
 func (x *AgentTools) Reset() {
 	*x = AgentTools{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1691,7 @@ func (x *AgentTools) String() string {
 func (*AgentTools) ProtoMessage() {}
 
 func (x *AgentTools) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1704,7 @@ func (x *AgentTools) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentTools.ProtoReflect.Descriptor instead.
 func (*AgentTools) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{12}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AgentTools) GetTypes() []string {
@@ -1601,7 +1733,7 @@ type AllowedModes struct {
 
 func (x *AllowedModes) Reset() {
 	*x = AllowedModes{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1745,7 @@ func (x *AllowedModes) String() string {
 func (*AllowedModes) ProtoMessage() {}
 
 func (x *AllowedModes) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1758,7 @@ func (x *AllowedModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllowedModes.ProtoReflect.Descriptor instead.
 func (*AllowedModes) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{13}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AllowedModes) GetModes() []Mode {
@@ -1663,7 +1795,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1807,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1820,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{14}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Limits) GetMaxBodyBytes() uint32 {
@@ -1766,7 +1898,7 @@ type Budget struct {
 
 func (x *Budget) Reset() {
 	*x = Budget{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1910,7 @@ func (x *Budget) String() string {
 func (*Budget) ProtoMessage() {}
 
 func (x *Budget) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1923,7 @@ func (x *Budget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Budget.ProtoReflect.Descriptor instead.
 func (*Budget) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Budget) GetUsdPerDay() float64 {
@@ -1836,7 +1968,7 @@ type CallerLimits struct {
 
 func (x *CallerLimits) Reset() {
 	*x = CallerLimits{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1980,7 @@ func (x *CallerLimits) String() string {
 func (*CallerLimits) ProtoMessage() {}
 
 func (x *CallerLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1993,7 @@ func (x *CallerLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallerLimits.ProtoReflect.Descriptor instead.
 func (*CallerLimits) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CallerLimits) GetHeader() string {
@@ -1906,7 +2038,7 @@ type Bands struct {
 
 func (x *Bands) Reset() {
 	*x = Bands{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1918,7 +2050,7 @@ func (x *Bands) String() string {
 func (*Bands) ProtoMessage() {}
 
 func (x *Bands) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1931,7 +2063,7 @@ func (x *Bands) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bands.ProtoReflect.Descriptor instead.
 func (*Bands) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{17}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Bands) GetBalanced() float64 {
@@ -1963,7 +2095,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +2107,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +2120,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{18}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Usage) GetEnabled() bool {
@@ -2019,7 +2151,7 @@ type Affinity struct {
 
 func (x *Affinity) Reset() {
 	*x = Affinity{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +2163,7 @@ func (x *Affinity) String() string {
 func (*Affinity) ProtoMessage() {}
 
 func (x *Affinity) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +2176,7 @@ func (x *Affinity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Affinity.ProtoReflect.Descriptor instead.
 func (*Affinity) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{19}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Affinity) GetStrategy() Affinity_Strategy {
@@ -2073,7 +2205,7 @@ type Defaults struct {
 
 func (x *Defaults) Reset() {
 	*x = Defaults{}
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2085,7 +2217,7 @@ func (x *Defaults) String() string {
 func (*Defaults) ProtoMessage() {}
 
 func (x *Defaults) ProtoReflect() protoreflect.Message {
-	mi := &file_wye_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_wye_policy_v1_policy_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2098,7 +2230,7 @@ func (x *Defaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Defaults.ProtoReflect.Descriptor instead.
 func (*Defaults) Descriptor() ([]byte, []int) {
-	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{20}
+	return file_wye_policy_v1_policy_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Defaults) GetLimits() *Limits {
@@ -2214,8 +2346,7 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"_reasoningB\x13\n" +
 	"\x11_calibration_fileB\x0e\n" +
-	"\f_calibration\"\xe8\n" +
-	"\n" +
+	"\f_calibration\"\x82\r\n" +
 	"\aBackend\x12\xc1\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\xac\x01\xbaH\xa8\x01\xba\x01\xa4\x01\n" +
 	"\fbackend.name\x12\\must be 1 to 63 lower-case letters, digits or . _ - and start and end with a letter or digit\x1a6this.matches('^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$')R\x04name\x12\x1d\n" +
@@ -2237,6 +2368,9 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"pathPrefix\x12:\n" +
 	"\vfirst_token\x18\v \x01(\v2\x19.wye.policy.v1.FirstTokenR\n" +
 	"firstToken\x129\n" +
+	"\aheaders\x18\f \x03(\v2\x15.wye.policy.v1.HeaderB\b\xbaH\x05\x92\x01\x02\x10 R\aheaders\x12\xdc\x01\n" +
+	"\x05proxy\x18\r \x01(\tB\xc5\x01\xbaH\xc1\x01\xba\x01\xbd\x01\n" +
+	"\rbackend.proxy\x12Imust be an IP address and a port, such as 10.0.0.3:3128 or [fd00::3]:3128\x1aathis == '' || this.isHostAndPort(true) && this.matches('^([0-9.]+|[[][0-9A-Fa-f:.]+[]]):[0-9]+$')R\x05proxy\x129\n" +
 	"\x04apis\x18\x0f \x03(\x0e2\x12.wye.policy.v1.ApiB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04apis\x12!\n" +
 	"\ttranslate\x18\x11 \x01(\bH\x02R\ttranslate\x88\x01\x01\x12o\n" +
 	"\bthinking\x18\x12 \x03(\v2$.wye.policy.v1.Backend.ThinkingEntryB-\xbaH*\x9a\x01'\x10\x10\"\x1br\x192\x17^[a-z][a-z0-9_-]{0,31}$*\x06*\x04\x18\xc0\x84=R\bthinking\x12\x16\n" +
@@ -2268,7 +2402,18 @@ const file_wye_policy_v1_policy_proto_rawDesc = "" +
 	"\x06prefix\x18\x04 \x01(\tBg\xbaHd\xba\x01a\n" +
 	"\x11credential.prefix\x12-must be at most 64 printable ASCII characters\x1a\x1dthis.matches('^[ -~]{0,64}$')H\x01R\x06prefix\x88\x01\x01B\x0f\n" +
 	"\x06source\x12\x05\xbaH\x02\b\x01B\t\n" +
-	"\a_prefix\"\xbd\b\n" +
+	"\a_prefix\"\xea\x03\n" +
+	"\x06Header\x12\x8c\x01\n" +
+	"\x04name\x18\x01 \x01(\tBx\xbaHu\xba\x01r\n" +
+	"\vheader.name\x121must be a header name such as OpenAI-Organization\x1a0this.matches('^[A-Za-z0-9][A-Za-z0-9-]{0,127}$')R\x04name\x12\x97\x01\n" +
+	"\x05value\x18\x02 \x01(\tB\x7f\xbaH|\xba\x01y\n" +
+	"\fheader.value\x12,must be 1 to 1024 printable ASCII characters\x1a;size(this) <= 1024 && this.matches('^[!-~]([ -~]*[!-~])?$')H\x00R\x05value\x12\x83\x01\n" +
+	"\x03env\x18\x03 \x01(\tBo\xbaHl\xba\x01i\n" +
+	"\n" +
+	"header.env\x12+must be the name of an environment variable\x1a.this.matches('^[A-Za-z_][A-Za-z0-9_]{0,255}$')H\x00R\x03env\x12 \n" +
+	"\x04file\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80 H\x00R\x04fileB\x0f\n" +
+	"\x06source\x12\x05\xbaH\x02\b\x01\"\xbd\b\n" +
 	"\n" +
 	"Deployment\x12\xb4\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\x9f\x01\xbaH\x9b\x01\xba\x01\x97\x01\n" +
@@ -2410,7 +2555,7 @@ func file_wye_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_wye_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_wye_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(Capability)(0),             // 0: wye.policy.v1.Capability
 	(Protocol)(0),               // 1: wye.policy.v1.Protocol
@@ -2429,64 +2574,66 @@ var file_wye_policy_v1_policy_proto_goTypes = []any{
 	(*FirstToken)(nil),          // 14: wye.policy.v1.FirstToken
 	(*Tls)(nil),                 // 15: wye.policy.v1.Tls
 	(*Credential)(nil),          // 16: wye.policy.v1.Credential
-	(*Deployment)(nil),          // 17: wye.policy.v1.Deployment
-	(*AgentTools)(nil),          // 18: wye.policy.v1.AgentTools
-	(*AllowedModes)(nil),        // 19: wye.policy.v1.AllowedModes
-	(*Limits)(nil),              // 20: wye.policy.v1.Limits
-	(*Budget)(nil),              // 21: wye.policy.v1.Budget
-	(*CallerLimits)(nil),        // 22: wye.policy.v1.CallerLimits
-	(*Bands)(nil),               // 23: wye.policy.v1.Bands
-	(*Usage)(nil),               // 24: wye.policy.v1.Usage
-	(*Affinity)(nil),            // 25: wye.policy.v1.Affinity
-	(*Defaults)(nil),            // 26: wye.policy.v1.Defaults
-	nil,                         // 27: wye.policy.v1.Parameters.ReasoningEffortEntry
-	nil,                         // 28: wye.policy.v1.Ability.SkillsEntry
-	nil,                         // 29: wye.policy.v1.Backend.ThinkingEntry
-	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
+	(*Header)(nil),              // 17: wye.policy.v1.Header
+	(*Deployment)(nil),          // 18: wye.policy.v1.Deployment
+	(*AgentTools)(nil),          // 19: wye.policy.v1.AgentTools
+	(*AllowedModes)(nil),        // 20: wye.policy.v1.AllowedModes
+	(*Limits)(nil),              // 21: wye.policy.v1.Limits
+	(*Budget)(nil),              // 22: wye.policy.v1.Budget
+	(*CallerLimits)(nil),        // 23: wye.policy.v1.CallerLimits
+	(*Bands)(nil),               // 24: wye.policy.v1.Bands
+	(*Usage)(nil),               // 25: wye.policy.v1.Usage
+	(*Affinity)(nil),            // 26: wye.policy.v1.Affinity
+	(*Defaults)(nil),            // 27: wye.policy.v1.Defaults
+	nil,                         // 28: wye.policy.v1.Parameters.ReasoningEffortEntry
+	nil,                         // 29: wye.policy.v1.Ability.SkillsEntry
+	nil,                         // 30: wye.policy.v1.Backend.ThinkingEntry
+	(*durationpb.Duration)(nil), // 31: google.protobuf.Duration
 }
 var file_wye_policy_v1_policy_proto_depIdxs = []int32{
 	8,  // 0: wye.policy.v1.Policy.catalog:type_name -> wye.policy.v1.Model
 	13, // 1: wye.policy.v1.Policy.backends:type_name -> wye.policy.v1.Backend
-	17, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
-	26, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
-	24, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
+	18, // 2: wye.policy.v1.Policy.deployments:type_name -> wye.policy.v1.Deployment
+	27, // 3: wye.policy.v1.Policy.defaults:type_name -> wye.policy.v1.Defaults
+	25, // 4: wye.policy.v1.Policy.usage:type_name -> wye.policy.v1.Usage
 	8,  // 5: wye.policy.v1.Catalog.catalog:type_name -> wye.policy.v1.Model
 	9,  // 6: wye.policy.v1.Model.price:type_name -> wye.policy.v1.Price
 	0,  // 7: wye.policy.v1.Model.capabilities:type_name -> wye.policy.v1.Capability
 	11, // 8: wye.policy.v1.Model.parameters:type_name -> wye.policy.v1.Parameters
 	12, // 9: wye.policy.v1.Model.ability:type_name -> wye.policy.v1.Ability
 	10, // 10: wye.policy.v1.Price.long_context:type_name -> wye.policy.v1.LongContextPrice
-	27, // 11: wye.policy.v1.Parameters.reasoning_effort:type_name -> wye.policy.v1.Parameters.ReasoningEffortEntry
-	28, // 12: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
+	28, // 11: wye.policy.v1.Parameters.reasoning_effort:type_name -> wye.policy.v1.Parameters.ReasoningEffortEntry
+	29, // 12: wye.policy.v1.Ability.skills:type_name -> wye.policy.v1.Ability.SkillsEntry
 	1,  // 13: wye.policy.v1.Backend.protocol:type_name -> wye.policy.v1.Protocol
 	15, // 14: wye.policy.v1.Backend.tls:type_name -> wye.policy.v1.Tls
 	16, // 15: wye.policy.v1.Backend.credential:type_name -> wye.policy.v1.Credential
 	14, // 16: wye.policy.v1.Backend.first_token:type_name -> wye.policy.v1.FirstToken
-	2,  // 17: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
-	29, // 18: wye.policy.v1.Backend.thinking:type_name -> wye.policy.v1.Backend.ThinkingEntry
-	30, // 19: wye.policy.v1.FirstToken.timeout:type_name -> google.protobuf.Duration
-	3,  // 20: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
-	19, // 21: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
-	20, // 22: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
-	23, // 23: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
-	25, // 24: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
-	21, // 25: wye.policy.v1.Deployment.budget:type_name -> wye.policy.v1.Budget
-	18, // 26: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
-	3,  // 27: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
-	30, // 28: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
-	30, // 29: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
-	22, // 30: wye.policy.v1.Limits.callers:type_name -> wye.policy.v1.CallerLimits
-	4,  // 31: wye.policy.v1.CallerLimits.unnamed:type_name -> wye.policy.v1.CallerLimits.Unnamed
-	5,  // 32: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
-	30, // 33: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
-	20, // 34: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
-	23, // 35: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
-	25, // 36: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	17, // 17: wye.policy.v1.Backend.headers:type_name -> wye.policy.v1.Header
+	2,  // 18: wye.policy.v1.Backend.apis:type_name -> wye.policy.v1.Api
+	30, // 19: wye.policy.v1.Backend.thinking:type_name -> wye.policy.v1.Backend.ThinkingEntry
+	31, // 20: wye.policy.v1.FirstToken.timeout:type_name -> google.protobuf.Duration
+	3,  // 21: wye.policy.v1.Deployment.mode:type_name -> wye.policy.v1.Mode
+	20, // 22: wye.policy.v1.Deployment.allowed_modes:type_name -> wye.policy.v1.AllowedModes
+	21, // 23: wye.policy.v1.Deployment.limits:type_name -> wye.policy.v1.Limits
+	24, // 24: wye.policy.v1.Deployment.bands:type_name -> wye.policy.v1.Bands
+	26, // 25: wye.policy.v1.Deployment.affinity:type_name -> wye.policy.v1.Affinity
+	22, // 26: wye.policy.v1.Deployment.budget:type_name -> wye.policy.v1.Budget
+	19, // 27: wye.policy.v1.Deployment.agent_tools:type_name -> wye.policy.v1.AgentTools
+	3,  // 28: wye.policy.v1.AllowedModes.modes:type_name -> wye.policy.v1.Mode
+	31, // 29: wye.policy.v1.Limits.timeout:type_name -> google.protobuf.Duration
+	31, // 30: wye.policy.v1.Limits.per_try_timeout:type_name -> google.protobuf.Duration
+	23, // 31: wye.policy.v1.Limits.callers:type_name -> wye.policy.v1.CallerLimits
+	4,  // 32: wye.policy.v1.CallerLimits.unnamed:type_name -> wye.policy.v1.CallerLimits.Unnamed
+	5,  // 33: wye.policy.v1.Affinity.strategy:type_name -> wye.policy.v1.Affinity.Strategy
+	31, // 34: wye.policy.v1.Affinity.idle:type_name -> google.protobuf.Duration
+	21, // 35: wye.policy.v1.Defaults.limits:type_name -> wye.policy.v1.Limits
+	24, // 36: wye.policy.v1.Defaults.bands:type_name -> wye.policy.v1.Bands
+	26, // 37: wye.policy.v1.Defaults.affinity:type_name -> wye.policy.v1.Affinity
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_wye_policy_v1_policy_proto_init() }
@@ -2504,19 +2651,24 @@ func file_wye_policy_v1_policy_proto_init() {
 		(*Credential_Env)(nil),
 		(*Credential_File)(nil),
 	}
-	file_wye_policy_v1_policy_proto_msgTypes[11].OneofWrappers = []any{}
-	file_wye_policy_v1_policy_proto_msgTypes[14].OneofWrappers = []any{}
+	file_wye_policy_v1_policy_proto_msgTypes[11].OneofWrappers = []any{
+		(*Header_Value)(nil),
+		(*Header_Env)(nil),
+		(*Header_File)(nil),
+	}
+	file_wye_policy_v1_policy_proto_msgTypes[12].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[15].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[16].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[17].OneofWrappers = []any{}
 	file_wye_policy_v1_policy_proto_msgTypes[18].OneofWrappers = []any{}
+	file_wye_policy_v1_policy_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wye_policy_v1_policy_proto_rawDesc), len(file_wye_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
