@@ -44,9 +44,8 @@ func samplesByKind(p *predict.Predictor, models []predict.Model, prices []*route
 	return byKind
 }
 
-// bestSingle is the index of the available model of the best quality over all
-// samples, the first of equals; 0 when none is available.
-func bestSingle(byKind [][]router.Sample, available func(i int) bool) int {
+// qualities has each model's quality summed over all samples.
+func qualities(byKind [][]router.Sample) []float64 {
 	var sums []float64
 	for _, samples := range byKind {
 		for i := range samples {
@@ -58,6 +57,12 @@ func bestSingle(byKind [][]router.Sample, available func(i int) bool) int {
 			}
 		}
 	}
+	return sums
+}
+
+// bestSingle is the index of the available model of the best quality, the first
+// of equals; 0 when none is available.
+func bestSingle(sums []float64, available func(i int) bool) int {
 	best := -1
 	for m, sum := range sums {
 		if available(m) && (best < 0 || sum > sums[best]) {

@@ -36,10 +36,18 @@ type scorerFactory struct {
 	prices  []*router.Price
 	models  map[string][]predict.Model // by predictor version, then ModelIndex
 	scratch sync.Pool
+	made    map[string]*calibration // by what it was made for
+}
+
+// calibration is what a deployment's predictor, subset and bands come to, which
+// takes milliseconds to find and is the same for each deployment of that kind.
+type calibration struct {
+	worth     map[router.Mode]*Worth
+	qualities []float64 // of the models of the subset, summed over all samples
 }
 
 func newScorerFactory(catalog []*policyv1.Model, models []router.Model) *scorerFactory {
-	f := &scorerFactory{catalog: catalog, models: make(map[string][]predict.Model)}
+	f := &scorerFactory{catalog: catalog, models: make(map[string][]predict.Model), made: make(map[string]*calibration)}
 	for i := range models {
 		f.prices = append(f.prices, &models[i].Price)
 	}
@@ -60,16 +68,29 @@ func (f *scorerFactory) scorer(
 		}
 		f.models[p.Version()] = all
 	}
+	made := f.calibrate(p, all, subset, bands)
+	s := &scorer{predictor: p, models: all, prices: f.prices, worth: made.worth, scratch: &f.scratch}
+	return s, subset[bestSingle(made.qualities, func(i int) bool { return available(subset[i]) })]
+}
+
+// calibrate finds what a predictor, a subset and bands come to, or has it from
+// another deployment.
+func (f *scorerFactory) calibrate(p *predict.Predictor, all []predict.Model, subset []router.ModelIndex, bands router.Bands) *calibration {
+	key := fmt.Sprint(p.Version(), subset, bands)
+	if made := f.made[key]; made != nil {
+		return made
+	}
 	models, prices := make([]predict.Model, len(subset)), make([]*router.Price, len(subset))
 	for i, m := range subset {
 		models[i], prices[i] = all[m], f.prices[m]
 	}
-	s := &scorer{predictor: p, models: all, prices: f.prices, worth: make(map[router.Mode]*Worth), scratch: &f.scratch}
 	samples := samplesByKind(p, models, prices)
+	made := &calibration{worth: make(map[router.Mode]*Worth), qualities: qualities(samples)}
 	for _, mode := range []router.Mode{router.ModeBalanced, router.ModeCost} {
-		s.worth[mode] = worthOf(samples, bands.Of(mode))
+		made.worth[mode] = worthOf(samples, bands.Of(mode))
 	}
-	return s, subset[bestSingle(samples, func(i int) bool { return available(subset[i]) })]
+	f.made[key] = made
+	return made
 }
 
 // resolve finds what p knows of m. prior says where the estimate comes from

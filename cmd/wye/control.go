@@ -63,11 +63,12 @@ With --extproc it serves Envoys, too: each finds its own Wye at that address.`,
 					return err
 				}
 			}
-			c.Logger, c.Version = log, wyeVersion()
+			c.Logger, c.Version, c.Settled = log, wyeVersion(), returnMemory
 			p, err := controlplane.Start(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
+			settleMemory()
 			at := p.Addresses()
 			log.Info().Str("ads", at.ADS).Str("admin", at.Admin).Msg("control plane serves")
 			select {

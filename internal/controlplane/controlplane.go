@@ -34,7 +34,10 @@ type Config struct {
 	// served at Listen, too, with EnvoyListen as the address of their listener.
 	ExtProc     string
 	EnvoyListen string
-	Logger      zerolog.Logger
+	// Settled, unless nil, is called after each attempt to hand out an edited policy,
+	// which touches much memory that serving does not.
+	Settled func()
+	Logger  zerolog.Logger
 }
 
 // ControlPlane is a running control plane. Make one with Start, end it with
@@ -126,6 +129,9 @@ func Start(ctx context.Context, c Config) (_ *ControlPlane, err error) {
 	p.running.Go(func() {
 		p.source.watch(p.life, first, func(now content) time.Duration {
 			again, _ := p.apply(p.life, now) // it has logged and kept the reason
+			if c.Settled != nil {
+				c.Settled()
+			}
 			return again
 		}, p.refuse)
 	})
