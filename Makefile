@@ -70,6 +70,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s) each.
 bench: build ## Compare Wye with Envoy alone and with no-op ext_proc servers.
 	go run ./internal/bench
 
+.PHONY: bench-fleet
+bench-fleet: build ## Measure the control plane with 1,000 simulated sidecars and 20 Envoys.
+	go run ./internal/fleetbench
+
 .PHONY: bench-diff
 bench-diff: $(TOOLS)/benchstat ## Compare Go benchmarks with revision BASE (HEAD).
 	tools/bench-diff.sh '$(BASE)' '$(BENCH)' $(TOOLS)/benchstat

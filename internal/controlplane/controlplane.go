@@ -34,8 +34,8 @@ type Config struct {
 	// served at Listen, too, with EnvoyListen as the address of their listener.
 	ExtProc     string
 	EnvoyListen string
-	// Settled, unless nil, is called after each attempt to hand out an edited policy,
-	// which touches much memory that serving does not.
+	// Settled, unless nil, is called when an edit has reached the members, which
+	// touches much memory that serving does not.
 	Settled func()
 	Logger  zerolog.Logger
 }
@@ -129,9 +129,6 @@ func Start(ctx context.Context, c Config) (_ *ControlPlane, err error) {
 	p.running.Go(func() {
 		p.source.watch(p.life, first, func(now content) time.Duration {
 			again, _ := p.apply(p.life, now) // it has logged and kept the reason
-			if c.Settled != nil {
-				c.Settled()
-			}
 			return again
 		}, p.refuse)
 	})
@@ -196,15 +193,21 @@ func (p *ControlPlane) apply(ctx context.Context, now content) (again time.Durat
 		return again, err
 	}
 	p.accept(releases)
-	if retire != nil {
-		p.running.Go(func() {
-			ctx, cancel := context.WithTimeout(p.life, retireTimeout)
-			defer cancel()
-			_ = p.members.Await(ctx) // whoever has not answered by then is not waited for
-			retire()
-		})
-	}
+	p.running.Go(func() { p.settle(retire) })
 	return 0, nil
+}
+
+// settle is what can wait until the members have what was handed out.
+func (p *ControlPlane) settle(retire func()) {
+	ctx, cancel := context.WithTimeout(p.life, retireTimeout)
+	defer cancel()
+	_ = p.members.Await(ctx) // whoever has not answered by then is not waited for
+	if retire != nil {
+		retire()
+	}
+	if p.config.Settled != nil {
+		p.config.Settled()
+	}
 }
 
 // releases are what the files say, what wants the fewest members first.

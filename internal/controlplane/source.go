@@ -21,7 +21,7 @@ const (
 
 // pollInterval is how often the files are looked at; see docs/adr/0006. Reading
 // them whole is the cheapest way not to be misled by their times.
-const pollInterval = 200 * time.Millisecond
+const pollInterval = 100 * time.Millisecond
 
 // source is the file, or the directory of files, that says what the fleet is to
 // have.

@@ -73,8 +73,9 @@ func (f *fleet) listen(c *child, stdout io.Reader) {
 }
 
 // wait returns what n members say of a policy that nobody had before.
-func (f *fleet) wait(ctx context.Context, n int, known map[string]bool) (policy string, all []acknowledgement, err error) {
+func (f *fleet) wait(ctx context.Context, n int, known map[string]bool) ([]acknowledgement, error) {
 	for {
+		policy, all := "", []acknowledgement(nil)
 		f.mu.Lock()
 		for p, heard := range f.heard {
 			if !known[p] && len(heard) >= n {
@@ -84,12 +85,12 @@ func (f *fleet) wait(ctx context.Context, n int, known map[string]bool) (policy 
 		f.mu.Unlock()
 		if all != nil {
 			known[policy] = true
-			return policy, all, nil
+			return all, nil
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			return "", nil, fmt.Errorf("not every member has acknowledged: %w", ctx.Err())
+			return nil, fmt.Errorf("not every member has acknowledged: %w", ctx.Err())
 		}
 	}
 }

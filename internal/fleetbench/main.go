@@ -149,7 +149,7 @@ func (o *options) join(ctx context.Context, p *plane, f *fleet, r *report, known
 	if err := f.start(p.address, "member", o.members); err != nil {
 		return err
 	}
-	_, all, err := f.wait(ctx, o.members, known)
+	all, err := f.wait(ctx, o.members, known)
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (o *options) edits(ctx context.Context, p *plane, f *fleet, r *report, know
 			return err
 		}
 		within, cancel := context.WithTimeout(ctx, roundTimeout)
-		_, all, err := f.wait(within, o.members, known)
+		all, err := f.wait(within, o.members, known)
 		cancel()
 		if err != nil {
 			return err

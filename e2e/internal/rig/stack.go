@@ -22,6 +22,9 @@ type Options struct {
 	Zone            string   // data zone of the Envoy
 	FirstToken      string   // first_token.timeout of every backend; empty: responses are not watched
 	Envoy           string   // its version; empty: the usual one
+	// Source, unless nil, returns the arguments of wye serve that say where the
+	// policy comes from, which Start has written to a file.
+	Source func(policy string) []string
 	// Between, unless nil, is called before Envoy starts with the socket at which
 	// Envoy will look for Wye's ext_proc server, and the one at which that is.
 	Between func(socket, wye string)
@@ -40,9 +43,10 @@ type Stack struct {
 
 	extproc, ads, adminPath string // Wye's Unix sockets
 
-	args  []string // further ones of wye serve
-	admin *http.Client
-	envoy *envoy.Process
+	args   []string // further ones of wye serve
+	source []string // those that say where the policy comes from
+	admin  *http.Client
+	envoy  *envoy.Process
 
 	mu        sync.Mutex
 	providers []*Provider
@@ -69,6 +73,10 @@ func Start(t testing.TB, o Options) *Stack {
 	}
 	s.Policy.Unaccounted = o.Unaccounted
 	s.PolicyPath = s.Policy.Write(t)
+	s.source = []string{"--policy", s.PolicyPath}
+	if o.Source != nil {
+		s.source = o.Source(s.PolicyPath)
+	}
 	dir := socketDir(t)
 	s.extproc, s.ads, s.adminPath = filepath.Join(dir, "extproc"), filepath.Join(dir, "ads"), filepath.Join(dir, "admin")
 	s.admin = unixClient(t, s.adminPath)
@@ -133,9 +141,9 @@ func (s *Stack) RestartWye(t testing.TB) {
 	}
 	begin := time.Now()
 	s.Wye = Run(t, []string{thinkerKeyEnv + "=" + ThinkerKey}, Binary(t), append([]string{
-		"serve", "--policy", s.PolicyPath, "--listen", "127.0.0.1:0",
+		"serve", "--listen", "127.0.0.1:0",
 		"--extproc", "unix:" + s.extproc, "--ads", "unix:" + s.ads, "--admin", "unix:" + s.adminPath,
-	}, s.args...)...)
+	}, append(s.source, s.args...)...)...)
 	for !healthy(s.extproc) {
 		if s.Wye.Exited() {
 			t.Fatalf("wye serve exited: %s", s.Wye.Output())
