@@ -23,6 +23,7 @@ type evalFlags struct {
 	data, baselines, split, predictor string
 	models                            []string
 	calibrate, rounds                 int
+	enter                             []int
 	seed                              uint64
 	bands                             router.Bands
 	robustness, json                  bool
@@ -41,7 +42,7 @@ random mixes of them, simple baselines and the oracle, with 95% intervals.
 
 The report goes to standard output as Markdown, or as JSON with --json, and the
 same data, predictor and flags give the same report.`,
-		Example: `  wye eval --data ../shared/data --split val --robustness --markdown docs/evaluation.md
+		Example: `  wye eval --data ../shared/data --split val --robustness --enter 0,20,50,200 --markdown docs/evaluation.md
   wye eval --data ./graded --split test --calibrate 200 --json`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -55,6 +56,7 @@ same data, predictor and flags give the same report.`,
 	flags.StringVar(&f.predictor, "predictor", "", "weights file (default: the built-in weights)")
 	flags.StringSliceVar(&f.models, "models", nil, "the only candidates, separated by commas (default: all)")
 	flags.IntVar(&f.calibrate, "calibrate", 0, "graded prompts a pool on which every candidate is calibrated")
+	flags.IntSliceVar(&f.enter, "enter", nil, "numbers of graded prompts, separated by commas, with which the pools' models come in as if training had never seen them")
 	flags.Float64Var(&f.bands.Balanced, "balanced-band", 0.015, "average quality that the balanced mode may lose, as a share of the best single model's")
 	flags.Float64Var(&f.bands.Cost, "cost-band", 0.055, "band of the cost mode, likewise")
 	flags.IntVar(&f.rounds, "rounds", 1000, "bootstrap resamples")
@@ -80,6 +82,7 @@ func (f *evalFlags) run(cmd *cobra.Command) error {
 	}
 	c := eval.Config{
 		Split: f.split, Models: f.models, Predictor: eval.Wye(p, hints, f.bands), Bands: f.bands, Calibrate: f.calibrate,
+		Enter: f.enter, Newcomers: eval.Newcomers(p, hints, f.bands),
 		Rounds: f.rounds, Seed: f.seed, Robustness: f.robustness,
 		Progress: func(source string) { fmt.Fprintln(cmd.ErrOrStderr(), "evaluating", source) },
 	}
@@ -177,6 +180,13 @@ func (f *evalFlags) command() string {
 	add(true, "--balanced-band", fmt.Sprint(f.bands.Balanced), "--cost-band", fmt.Sprint(f.bands.Cost))
 	add(true, "--rounds", strconv.Itoa(f.rounds), "--seed", strconv.FormatUint(f.seed, 10))
 	add(f.robustness, "--robustness")
+	if len(f.enter) > 0 {
+		numbers := make([]string, len(f.enter))
+		for i, n := range f.enter {
+			numbers[i] = strconv.Itoa(n)
+		}
+		args = append(args, "--enter", strings.Join(numbers, ","))
+	}
 	add(f.markdown != "", "--markdown", f.markdown)
 	return strings.Join(args, " ")
 }

@@ -50,7 +50,7 @@ func TestEval(t *testing.T) {
 	data, out := evalFolder(t), t.TempDir()
 	file, plots := filepath.Join(out, "report.md"), filepath.Join(out, "plots")
 	stdout, err := runEval(t, "--data", data, "--baselines", data, "--models", "small,large", "--calibrate", "10",
-		"--robustness", "--json", "--markdown", file, "--plots", plots)
+		"--robustness", "--enter", "0,10", "--json", "--markdown", file, "--plots", plots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,13 +58,14 @@ func TestEval(t *testing.T) {
 		Pools []struct {
 			Source     string
 			Prompts    int
+			Enter      []struct{ Graded int }
 			Robustness []any
 		}
 	}
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 		t.Fatal(err)
 	}
-	if p := report.Pools; len(p) != 1 || p[0].Source != "quiz" || p[0].Prompts != 30 || len(p[0].Robustness) == 0 {
+	if p := report.Pools; len(p) != 1 || p[0].Source != "quiz" || p[0].Prompts != 30 || len(p[0].Robustness) == 0 || len(p[0].Enter) != 2 {
 		t.Errorf("report %+v", report)
 	}
 	b, err := os.ReadFile(file)
@@ -72,7 +73,7 @@ func TestEval(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := "`wye eval --data " + data + " --split val --baselines " + data + " --models small,large --calibrate 10 " +
-		"--balanced-band 0.015 --cost-band 0.055 --rounds 20 --seed 1 --robustness --markdown " + file + "`"
+		"--balanced-band 0.015 --cost-band 0.055 --rounds 20 --seed 1 --robustness --enter 0,10 --markdown " + file + "`"
 	if !strings.Contains(string(b), command) {
 		t.Errorf("the report does not say that it was made by %s", command)
 	}

@@ -21,6 +21,7 @@ func (r *Report) WriteMarkdown(w io.Writer, command string) error {
 	d.areas(r)
 	d.rules(r)
 	d.pairs(r)
+	d.enter(r)
 	d.robustness(r)
 	for i := range r.Pools {
 		d.pool(&r.Pools[i])

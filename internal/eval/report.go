@@ -43,6 +43,7 @@ type PoolReport struct {
 	// Rules compares selection rules on the estimates of Wye.
 	Rules  []RuleReport    `json:"rules"`
 	Areas  []AreaReport    `json:"areas"`
+	Enter  []EnterReport   `json:"enter,omitempty"`
 	Pair   *PairReport     `json:"pair,omitempty"`
 	Robust []RobustnessRow `json:"robustness,omitempty"`
 

@@ -23,6 +23,7 @@ func TestMarkdown(t *testing.T) {
 	write := func() []byte {
 		c := config(shop(t), &fake{quality: expert})
 		c.Robustness, c.Calibrate = true, 50
+		c.Enter, c.Newcomers = []int{0, 20}, &fake{quality: blind}
 		var b bytes.Buffer
 		if err := mustRun(t, c).WriteMarkdown(&b, "wye eval --data shop"); err != nil {
 			t.Fatal(err)

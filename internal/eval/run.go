@@ -31,7 +31,11 @@ type Config struct {
 	// Calibrate is the number of graded prompts a pool from which the predictor
 	// may learn its models; 0: none. Where there is no train part to draw them
 	// from, they are taken from the evaluated prompts, half of a pool at most.
-	Calibrate  int
+	Calibrate int
+	// Enter are numbers of graded prompts with which the pool's models come in as
+	// Newcomers has it; none: that is not evaluated.
+	Enter      []int
+	Newcomers  Predictor
 	Rounds     int // of the bootstrap
 	Seed       uint64
 	Robustness bool
@@ -54,6 +58,14 @@ func (c *Config) check() error {
 	}
 	if c.Calibrate < 0 {
 		fault("calibrate is %d, must not be negative", c.Calibrate)
+	}
+	for _, n := range c.Enter {
+		if n < 0 {
+			fault("enter is %d, must not be negative", n)
+		}
+	}
+	if len(c.Enter) > 0 && c.Newcomers == nil {
+		fault("there is no predictor for models that come in")
 	}
 	if c.Rounds < 1 {
 		fault("%d bootstrap rounds, at least 1 is needed", c.Rounds)
@@ -191,6 +203,9 @@ func (c *Config) pool(p *Pool, s sample) (*PoolReport, error) {
 	r.Areas = m.areas(wye, told)
 	if pair, ok := newPair(p); ok {
 		r.Pair = pair.reportAll(&m.figures, routers, r)
+	}
+	if r.Enter, err = c.enter(m, s); err != nil {
+		return nil, err
 	}
 	if c.Robustness {
 		r.Robust = p.robustness(&m.figures, e, wye, c.Bands, c.Seed)

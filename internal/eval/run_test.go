@@ -264,6 +264,8 @@ func TestRunErrors(t *testing.T) {
 		{"bad split", func(c *eval.Config) { c.Split = "dev" }, `split is "dev", must be val, test, train or all`},
 		{"unknown model", func(c *eval.Config) { c.Models = []string{"nobody"} }, `no outcomes of model "nobody"`},
 		{"negative calibrate", func(c *eval.Config) { c.Calibrate = -1 }, "calibrate is -1"},
+		{"negative enter", func(c *eval.Config) { c.Enter, c.Newcomers = []int{20, -1}, c.Predictor }, "enter is -1"},
+		{"nobody for models that come in", func(c *eval.Config) { c.Enter = []int{0} }, "no predictor for models that come in"},
 		{"no rounds", func(c *eval.Config) { c.Rounds = 0 }, "0 bootstrap rounds"},
 		{"balanced band", func(c *eval.Config) { c.Bands.Balanced = 2 }, "balanced band is 2"},
 		{"cost band", func(c *eval.Config) { c.Bands.Cost = math.NaN() }, "cost band is NaN"},

@@ -13,13 +13,20 @@ import (
 // what is known of models that p was not trained on, beyond their price; it may
 // be nil.
 func Wye(p *predict.Predictor, hints map[string]predict.Hint, bands router.Bands) Predictor {
-	return &wye{p, hints, bands}
+	return &wye{predictor: p, hints: hints, bands: bands}
+}
+
+// Newcomers is Wye where training never saw any of the models: hints count but
+// for likenesses to trained models.
+func Newcomers(p *predict.Predictor, hints map[string]predict.Hint, bands router.Bands) Predictor {
+	return &wye{predictor: p, hints: hints, bands: bands, untrained: true}
 }
 
 type wye struct {
 	predictor *predict.Predictor
 	hints     map[string]predict.Hint
 	bands     router.Bands
+	untrained bool // every model is taken for a new one
 }
 
 // Version implements Predictor.
@@ -34,8 +41,11 @@ func (w *wye) Bind(models []Model, graded *Graded) (Estimator, []string, error) 
 		trained, ok := w.predictor.Model(m.Name)
 		hint := predict.Hint{Like: m.Name}
 		from[k] = "trained"
-		if !ok {
+		if w.untrained || !ok {
 			hint = w.hints[m.Name]
+			if w.untrained {
+				hint.Like = ""
+			}
 			hint.InputPrice, hint.OutputPrice = m.Price.Input, m.Price.Output
 			trained, from[k] = w.predictor.Prior(hint)
 		}
