@@ -164,7 +164,7 @@ func TestLoadFaults(t *testing.T) {
 		"no certificate": {func(f mtls.Files) { _ = os.Remove(f.Cert) }, "no such file"},
 		"no key":         {func(f mtls.Files) { _ = os.Remove(f.Key) }, "no such file"},
 		"another's key":  {func(f mtls.Files) { _, key := a.Issue(t, "x"); write(t, f.Key, key) }, "certificate and key"},
-		"an empty CA":    {func(f mtls.Files) { write(t, f.CA, nil) }, "client CA"},
+		"an empty CA":    {func(f mtls.Files) { write(t, f.CA, nil) }, "CA: there is no certificate"},
 	} {
 		f := files(t, a, t.TempDir(), "server")
 		tt.spoil(f)
