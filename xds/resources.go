@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
@@ -153,14 +154,18 @@ func hashVersions(byName map[string]string) string {
 }
 
 // sharing is r with the messages of o where they are the same, so that policies
-// that follow each other do not have them twice.
+// that follow each other, of which several are kept, do not have them twice.
 func (r *Resources) sharing(o *Resources) *Resources {
 	c := &Resources{Warnings: r.Warnings, Grace: r.Grace, parts: r.parts, byType: make(map[string]map[string]resource, len(r.byType))}
 	for t, resources := range r.byType {
 		c.byType[t] = make(map[string]resource, len(resources))
 		for name, res := range resources {
-			if had, ok := o.byType[t][name]; ok && had.version == res.version {
+			had, ok := o.byType[t][name]
+			switch routes, isRoutes := res.message.(*routev3.RouteConfiguration); {
+			case ok && had.version == res.version:
 				res = had
+			case ok && isRoutes:
+				res.message = sharingRoutes(routes, had.message.(*routev3.RouteConfiguration))
 			}
 			c.byType[t][name] = res
 		}

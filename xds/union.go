@@ -53,39 +53,54 @@ func union(sets []*Resources) (*Resources, error) {
 // route, and the groups of all: a decision names groups.
 func unionRoutes(sets []*Resources) (*routev3.RouteConfiguration, error) {
 	var all *routev3.RouteConfiguration
-	seen := make(map[string]*routev3.Route)
+	var lists [][]*routev3.Route // of each set, without what a newer one has
+	type place struct{ list, index int }
+	seen := make(map[string]place)
+	own := make(map[string]bool) // copied, so that groups may be added
 	for _, set := range sets {
 		c, ok := set.Resource(resourcev3.RouteType, envoy.RouteName).(*routev3.RouteConfiguration)
 		if !ok {
 			return nil, fmt.Errorf("resources have no route configuration %q", envoy.RouteName)
 		}
 		if all == nil {
-			all = proto.CloneOf(c)
-			for _, r := range all.GetVirtualHosts()[0].GetRoutes() {
-				seen[r.GetName()] = r
+			all = withOwnHosts(c)
+			lists = append(lists, all.GetVirtualHosts()[0].GetRoutes())
+			for i, r := range lists[0] {
+				seen[r.GetName()] = place{0, i}
 			}
 			continue
 		}
-		host := all.GetVirtualHosts()[0]
 		var old []*routev3.Route
 		for _, r := range c.GetVirtualHosts()[0].GetRoutes() {
 			if !isDeploymentRoute(r) {
 				continue
 			}
-			newer := seen[r.GetName()]
-			if newer == nil {
-				r = proto.CloneOf(r)
-				seen[r.GetName()] = r
+			at, ok := seen[r.GetName()]
+			if !ok {
+				seen[r.GetName()] = place{len(lists), len(old)}
 				old = append(old, r)
 				continue
 			}
-			if err := addGroups(newer, r); err != nil {
+			newer := &old
+			if at.list < len(lists) {
+				newer = &lists[at.list]
+			}
+			if (*newer)[at.index] == r {
+				continue
+			}
+			if !own[r.GetName()] {
+				own[r.GetName()] = true
+				(*newer)[at.index] = proto.CloneOf((*newer)[at.index])
+			}
+			if err := addGroups((*newer)[at.index], r); err != nil {
 				return nil, err
 			}
 		}
-		// In front: the routes behind those of the deployments match any name.
-		host.Routes = append(old, host.Routes...)
+		lists = append(lists, old)
 	}
+	// The older in front: the routes behind those of the deployments match any name.
+	slices.Reverse(lists)
+	all.GetVirtualHosts()[0].Routes = slices.Concat(lists...)
 	return all, nil
 }
 
