@@ -71,6 +71,7 @@ func (p *Staged) Retire() {
 	for _, g := range s.generations {
 		if older && g.expires.IsZero() {
 			g.expires = time.Now().Add(cmp.Or(s.grace, g.resources.Grace, DefaultGrace))
+			g.resources.retire()
 		}
 		older = older || g == p.generation
 	}

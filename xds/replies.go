@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -163,8 +164,9 @@ func decisionHeaders() []*corev3.HeaderValueOption {
 	return headers
 }
 
-// servedHeaders says who served, by the metadata of the cluster that did.
-func servedHeaders() []*corev3.HeaderValueOption {
+// servedHeaders says who served, by the metadata of the cluster that did. All
+// routes have the same ones, which nobody changes.
+var servedHeaders = sync.OnceValue(func() []*corev3.HeaderValueOption {
 	cluster := func(key string) string { return "%METADATA(CLUSTER:" + envoy.NamespaceDecision + ":" + key + ")%" }
 	return append(decisionHeaders(),
 		overwrite(envoy.HeaderModel, cluster(envoy.KeyModel)),
@@ -173,7 +175,7 @@ func servedHeaders() []*corev3.HeaderValueOption {
 		// The step to exhaustedCluster is none at a provider.
 		overwrite(envoy.HeaderAttempts, "%DYNAMIC_METADATA("+envoy.NamespaceAttempts+":"+envoy.KeyMade+")%"),
 	)
-}
+})
 
 // limitHeaders say where the deployment, or its caller, stands against its limits and its budget, by what Wye
 // wrote into the request's dynamic metadata. A provider's own would be about

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -127,7 +128,7 @@ func (b *builder) deploymentRoute(d *router.Deployment, api router.API) *routev3
 		// than the client's.
 		RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(maxBody) + rewriteSlack),
 		RequestHeadersToRemove:  b.removedHeaders(),
-		ResponseHeadersToAdd:    append(servedHeaders(), limitHeaders(d)...),
+		ResponseHeadersToAdd:    slices.Concat(servedHeaders(), limitHeaders(d)),
 		ResponseHeadersToRemove: wyeHeaders(),
 	}
 }
@@ -247,10 +248,8 @@ func privateHeaders() []string {
 }
 
 // wyeHeaders are removed from what goes to a provider and from what it answers:
-// Wye alone speaks for Wye.
-func wyeHeaders() []string {
-	return append(append([]string{}, envoy.ReservedHeaders...), envoy.ClientHeaders...)
-}
+// Wye alone speaks for Wye. All routes have the same list.
+var wyeHeaders = sync.OnceValue(func() []string { return slices.Concat(envoy.ReservedHeaders, envoy.ClientHeaders) })
 
 // routedFilters turns the filters on for a route that are for routed requests.
 func (b *builder) routedFilters() map[string]*anypb.Any {

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,8 +38,11 @@ func union(sets []*Resources) (*Resources, error) {
 	}
 	return u.partsBy(func(v view) (*Resources, error) {
 		parts := make([]*Resources, 0, len(sets))
-		for _, set := range sets {
+		for i, set := range sets {
 			part, err := set.of(v)
+			if i > 0 && errors.Is(err, errRetired) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}

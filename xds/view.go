@@ -144,6 +144,18 @@ func (r *Resources) partsBy(f func(view) (*Resources, error)) *Resources {
 	return r
 }
 
+// errRetired says that a retired policy has no part for a view, see retire.
+var errRetired = errors.New("the policy is retired")
+
+// retire keeps the parts of r that were made and makes no more, which takes the
+// policy itself. A view that comes after it has never had a request decided
+// under r.
+func (r *Resources) retire() {
+	r.parts.mu.Lock()
+	defer r.parts.mu.Unlock()
+	r.parts.make = func(view) (*Resources, error) { return nil, errRetired }
+}
+
 // InZone returns what an Envoy of the zone is sent of r.
 func (r *Resources) InZone(zone string) (*Resources, error) {
 	return r.For(zone, envoy.Full)
