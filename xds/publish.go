@@ -57,6 +57,9 @@ func (s *Server) Stage(ctx context.Context, r *Resources) (*Staged, error) {
 	return &Staged{server: s, generation: staged}, nil
 }
 
+// Resources is what was staged, sharing with what was before whatever is the same.
+func (p *Staged) Resources() *Resources { return p.generation.resources }
+
 // maxRetired bounds how many retired policies an Envoy keeps the resources of.
 const maxRetired = 20
 

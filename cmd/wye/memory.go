@@ -7,9 +7,9 @@ import (
 
 // gcPercent is how much the heap may grow between collections. A sidecar shares
 // its machine: at Go's default of 100 its memory peaks above 64 MiB under 100
-// clients and a reload a second, at 40 below, for a tenth of Wye's share of the
-// CPU time. $GOGC has the last word.
-const gcPercent = 40
+// clients and a reload a second for a minute, at this below, for more of the CPU
+// time. $GOGC has the last word.
+const gcPercent = 25
 
 // settleMemory is called once a long-running command is up: what starting left
 // behind, mostly by the compilation of the policy's rules, goes back to the

@@ -65,9 +65,7 @@ func (s *Sidecar) newControl(ctx context.Context) (*control.Client, error) {
 		Node: control.Node{ID: c.NodeID, Zone: zone, Version: s.config.Version, Labels: c.Labels},
 		Apply: func(ctx context.Context, d *policyv1.Policy) (time.Duration, error) {
 			again, err := s.bringDocument(ctx, "policy from the control plane", d)
-			if s.config.Settled != nil {
-				s.config.Settled()
-			}
+			s.settle()
 			return again, err
 		},
 	}

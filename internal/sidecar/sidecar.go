@@ -32,8 +32,9 @@ import (
 // Config is what a sidecar needs. Addresses are host:port, where port 0 picks a
 // free one, or unix:/path.
 type Config struct {
-	// Settled, unless nil, is called after each attempt to bring an edited policy
-	// into force, which touches much memory that serving does not.
+	// Settled, unless nil, is called after each step of bringing an edited policy
+	// into force, which touches much memory that serving does not. What one step
+	// leaves behind must not add to what the next one takes.
 	Settled    func()
 	Version    string // of Wye, for metrics
 	PolicyFile string // watched; empty: the embedded default policy
@@ -284,9 +285,7 @@ func (s *Sidecar) serve(what string, serve func() error) {
 func (s *Sidecar) watch(ctx context.Context, content []byte) {
 	watch(ctx, s.config.PolicyFile, content, func(b []byte) time.Duration {
 		again, _ := s.reload.apply(ctx, b) // it has logged and kept the reason
-		if s.config.Settled != nil {
-			s.config.Settled()
-		}
+		s.settle()
 		return again
 	}, func(err error) {
 		_ = s.reload.refuse(fmt.Errorf("read policy: %w", err)) // likewise
@@ -347,6 +346,7 @@ func (s *Sidecar) compilePolicy(p *policies.Policy) (*router.Snapshot, error) {
 
 // stage is the second half: from a snapshot to what every Envoy has taken.
 func (s *Sidecar) stage(ctx context.Context, snapshot *router.Snapshot) (func(), error) {
+	s.settle()
 	resources, err := xds.Build(snapshot, xds.Options{
 		Listen: s.config.Listen, ExtProc: s.addresses.ExtProc, RequestTimeout: s.config.RequestTimeout,
 		ExtProcTLS: s.extprocTLS,
@@ -360,12 +360,21 @@ func (s *Sidecar) stage(ctx context.Context, snapshot *router.Snapshot) (func(),
 	if s.staged != nil && resources.Equal(s.staged) && s.Snapshot().Hash == snapshot.Hash {
 		return nil, nil
 	}
+	s.settle()
 	staged, err := s.ads.Stage(ctx, resources)
 	if err != nil {
 		return nil, err
 	}
-	s.staged = resources
+	s.staged = staged.Resources()
 	return staged.Retire, nil
+}
+
+// settle is called after each step of an edit. The start, which has nothing to
+// serve yet, takes no time for it.
+func (s *Sidecar) settle() {
+	if s.config.Settled != nil && s.Snapshot() != nil {
+		s.config.Settled()
+	}
 }
 
 // Addresses returns where the sidecar listens.
