@@ -1,8 +1,8 @@
 package e2e_test
 
 import (
-	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,11 +30,20 @@ func testBudget(t *testing.T, s *rig.Stack) {
 	if got := s.Post(t, rig.Chat("on-a-budget", long), rig.FailHeader, "*=503"); got.Status != http.StatusServiceUnavailable {
 		t.Fatalf("status %d: %s", got.Status, got.Body)
 	}
-	rig.Eventually(t, 10*time.Second, "what nobody answered is given back", func() (bool, string) {
-		got := s.Post(t, rig.Chat("on-a-budget", "hi"))
-		used, mode := budgetOf(t, got)
-		return used < 0.3 && mode == "" && got.Header.Get("x-wye-mode") == "quality", fmt.Sprintf("headers %v", got.Header)
+	// By the metrics: requests that ask would themselves spend.
+	spent := regexp.MustCompile(`wye_budget_spent_dollars\{deployment="on-a-budget"\} (\S+)`)
+	rig.Eventually(t, 20*time.Second, "what nobody answered is given back", func() (bool, string) {
+		found := spent.FindStringSubmatch(s.Public(t)["Wye's /metrics"])
+		if found == nil {
+			return false, "no metric"
+		}
+		usd, err := strconv.ParseFloat(found[1], 64)
+		return err == nil && usd < 0.001, found[0]
 	})
+	got := s.Post(t, rig.Chat("on-a-budget", "hi"))
+	if used, mode := budgetOf(t, got); used >= 0.3 || mode != "" || got.Header.Get("x-wye-mode") != "quality" {
+		t.Errorf("headers %v", got.Header)
+	}
 	modes := ""
 	for range 40 {
 		// Anything but the last word of it is the same: that is cached, not free.

@@ -112,7 +112,7 @@ func TestFirstTokenInTime(t *testing.T) {
 	t.Parallel()
 	faults := make(chan extproc.OpeningFault, 8)
 	_, conn := start(t, extproc.Config{
-		IdleTimeout: time.Millisecond, // is for requests
+		IdleTimeout: 250 * time.Millisecond, // is for requests
 		Observer:    extproc.Observer{Opening: func(f extproc.OpeningFault) { faults <- f }},
 	})
 	for name, tc := range map[string]struct{ contentType, chunk, status string }{
@@ -126,7 +126,7 @@ func TestFirstTokenInTime(t *testing.T) {
 		if tc.chunk != "" {
 			messages = append(messages, watchedBody(tc.chunk, false))
 		}
-		got, err := exchangeCtx(asFallback(t.Context(), envoy.MetadataFirstToken, "200"), t, conn, false, messages...)
+		got, err := exchangeCtx(asFallback(t.Context(), envoy.MetadataFirstToken, "500"), t, conn, false, messages...)
 		if s := statusOf(t, got); s != tc.status || status.Code(err) != codes.DeadlineExceeded {
 			t.Errorf("%s: status %q, the stream ended with %v", name, s, err)
 		}
