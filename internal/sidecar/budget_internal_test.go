@@ -6,16 +6,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
-	"wye/internal/loglines"
 	"wye/internal/telemetry"
 	"wye/limits"
 	"wye/router"
-	"wye/usage"
 )
 
 // What was counted to a budget becomes what the request cost, as far as that is
@@ -40,17 +37,7 @@ func TestSettler(t *testing.T) {
 			s.Models[1].Price = router.Price{Input: 1, Output: 1000} // 2000 tokens and 1: $0.003
 			spending := limits.NewSpending(nil)
 			spending.Add("d", 0.5)
-			sink := usage.NewSink(usage.Config{Readers: []func(*usage.Record){settler(spending)}})
-			sink.Policy(s)
-			req := router.Request{Deployment: []byte("d"), Reserved: tt.reserved}
-			var d router.Decision
-			if err := s.Route(&req, &d); err != nil {
-				t.Fatal(err)
-			}
-			sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
-			if err := sink.Export(loglines.Batch(servedEntry(tt.status, tt.served, tt.tokens))); err != nil {
-				t.Fatal(err)
-			}
+			account(t, s, router.Request{Deployment: []byte("d"), Reserved: tt.reserved}, servedEntry(tt.status, tt.served, tt.tokens), settler(spending))
 			if got, _ := spending.Level("d", 1, [2]float64{1, 1}); got < tt.spent-1e-9 || got > tt.spent+1e-9 {
 				t.Errorf("%v spent, want %v", got, tt.spent)
 			}

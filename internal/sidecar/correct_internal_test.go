@@ -40,18 +40,8 @@ func TestCorrector(t *testing.T) {
 			table.Keep(7, first)
 			table.Keep(8, first)
 			records := make(chan *usage.Record, 1)
-			sink := usage.NewSink(usage.Config{Readers: []func(*usage.Record){corrector(table), func(r *usage.Record) { records <- r }}})
 			s := correctorSnapshot(t)
-			sink.Policy(s)
-			req := router.Request{Deployment: []byte("d"), PromptTokens: 20, Turn: router.Turn{Content: 7, Named: tt.named}}
-			var d router.Decision
-			if err := s.Route(&req, &d); err != nil {
-				t.Fatal(err)
-			}
-			sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
-			if err := sink.Export(loglines.Batch(servedEntry(tt.status, tt.served, tt.tokens))); err != nil {
-				t.Fatal(err)
-			}
+			account(t, s, router.Request{Deployment: []byte("d"), PromptTokens: 20, Turn: router.Turn{Content: 7, Named: tt.named}}, servedEntry(tt.status, tt.served, tt.tokens), corrector(table), func(r *usage.Record) { records <- r })
 			<-records
 			for key, want := range map[uint64]affinity.Place{7: tt.content, 8: tt.known} {
 				if got, _ := table.Recall(key, time.Hour); got != want {
@@ -93,17 +83,7 @@ func TestRefunder(t *testing.T) {
 			limiter.Take(key, 5000, 1000)
 			s := correctorSnapshot(t)
 			s.Deployments[0].PerMinute.Tokens = tt.limit
-			sink := usage.NewSink(usage.Config{Readers: []func(*usage.Record){refunder(limiter, func() *router.Snapshot { return s })}})
-			sink.Policy(s)
-			req := router.Request{Deployment: []byte("d"), Charged: tt.charged}
-			var d router.Decision
-			if err := s.Route(&req, &d); err != nil {
-				t.Fatal(err)
-			}
-			sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
-			if err := sink.Export(loglines.Batch(servedEntry(tt.status, tt.served, tt.tokens))); err != nil {
-				t.Fatal(err)
-			}
+			account(t, s, router.Request{Deployment: []byte("d"), Charged: tt.charged}, servedEntry(tt.status, tt.served, tt.tokens), refunder(limiter, func() *router.Snapshot { return s }))
 			if got := limiter.Take(key, 5000, 0).Remaining; got != tt.left {
 				t.Errorf("%d left, want %d", got, tt.left)
 			}
@@ -119,17 +99,7 @@ func TestRefunderOfCallers(t *testing.T) {
 	limiter.Take(key, 5000, 4000)
 	s := correctorSnapshot(t)
 	s.Deployments[0].Callers = router.CallerLimits{Header: "x-team", PerMinute: router.PerMinute{Tokens: 5000}}
-	sink := usage.NewSink(usage.Config{Readers: []func(*usage.Record){refunder(limiter, func() *router.Snapshot { return s })}})
-	sink.Policy(s)
-	req := router.Request{Deployment: []byte("d"), Charged: 4000, Caller: key.Caller}
-	var d router.Decision
-	if err := s.Route(&req, &d); err != nil {
-		t.Fatal(err)
-	}
-	sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
-	if err := sink.Export(loglines.Batch(servedEntry(200, true, true))); err != nil {
-		t.Fatal(err)
-	}
+	account(t, s, router.Request{Deployment: []byte("d"), Charged: 4000, Caller: key.Caller}, servedEntry(200, true, true), refunder(limiter, func() *router.Snapshot { return s }))
 	if got := limiter.Take(key, 5000, 0).Remaining; got != 5000-2001 {
 		t.Errorf("%d left, want %d", got, 5000-2001)
 	}
@@ -165,6 +135,22 @@ func correctorSnapshot(t *testing.T) *router.Snapshot {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// account has the readers told of one request under s, of which Envoy reports
+// entry.
+func account(t *testing.T, s *router.Snapshot, req router.Request, entry loglines.Line, readers ...func(*usage.Record)) {
+	t.Helper()
+	sink := usage.NewSink(usage.Config{Readers: readers})
+	sink.Policy(s)
+	var d router.Decision
+	if err := s.Route(&req, &d); err != nil {
+		t.Fatal(err)
+	}
+	sink.Decided([]byte("id"), s, &req, &d, 1, time.Microsecond)
+	if err := sink.Export(loglines.Batch(entry)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // servedEntry is what Envoy reports of the request "id".
