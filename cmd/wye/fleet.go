@@ -98,11 +98,7 @@ func askAdmin(ctx context.Context, address, path string) ([]byte, error) {
 }
 
 func printFleet(w io.Writer, f *controlplane.Fleet) error {
-	fmt.Fprintf(w, "policy %s", f.Policy.Hash)
-	if f.Policy.Candidate != "" {
-		fmt.Fprintf(w, ", candidate %s", f.Policy.Candidate)
-	}
-	fmt.Fprintf(w, ": %d current, %d waiting, %d refused, %d gone\n", f.Counts[control.StateCurrent],
+	fmt.Fprintf(w, "policy %s: %d current, %d waiting, %d refused, %d gone\n", f.Policy.Hash, f.Counts[control.StateCurrent],
 		f.Counts[control.StateWaiting], f.Counts[control.StateRefused], f.Counts[control.StateGone])
 	if f.Policy.Refused != "" {
 		fmt.Fprintf(w, "the newest edit is not handed out: %s\n", f.Policy.Refused)

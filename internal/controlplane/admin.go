@@ -14,11 +14,10 @@ import (
 
 // Status is what the admin page says of the policy.
 type Status struct {
-	Hash      string    `json:"hash"`                // of the policy that is handed out
-	Candidate string    `json:"candidate,omitempty"` // of the one that some members get
-	LoadedAt  time.Time `json:"loaded_at"`           // since when
-	Reloads   int       `json:"reloads"`             // times that something new was handed out
-	Failures  int       `json:"failures"`            // edits that were not
+	Hash     string    `json:"hash"`      // of the policy that is handed out
+	LoadedAt time.Time `json:"loaded_at"` // since when
+	Reloads  int       `json:"reloads"`   // times that something new was handed out
+	Failures int       `json:"failures"`  // edits that were not
 	// Refused is why the newest edit is not handed out; empty when it is.
 	Refused   string    `json:"refused,omitempty"`
 	RefusedAt time.Time `json:"refused_at,omitzero"`
@@ -63,17 +62,14 @@ func (p *ControlPlane) accept(releases []control.Release) {
 	defer p.mu.Unlock()
 	was := p.status
 	p.status.Refused, p.status.RefusedAt = "", time.Time{}
-	p.status.Hash, p.status.Candidate = releases[len(releases)-1].Policy.Hash(), ""
-	if len(releases) > 1 {
-		p.status.Candidate = releases[0].Policy.Hash()
-	}
-	if was.Hash == p.status.Hash && was.Candidate == p.status.Candidate {
+	p.status.Hash = releases[len(releases)-1].Policy.Hash()
+	if was.Hash == p.status.Hash {
 		p.config.Logger.Info().Str("policy", p.status.Hash).Msg("policy edited without a change of meaning")
 		return
 	}
 	p.status.Reloads++
 	p.status.LoadedAt = time.Now()
-	p.config.Logger.Info().Str("policy", p.status.Hash).Str("candidate", p.status.Candidate).Msg("policy handed out")
+	p.config.Logger.Info().Str("policy", p.status.Hash).Msg("policy handed out")
 }
 
 // newAdmin serves GET /healthz, /readyz, /metrics, /policy, /fleet and, where

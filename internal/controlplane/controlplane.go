@@ -127,7 +127,7 @@ func Start(ctx context.Context, c Config) (_ *ControlPlane, err error) {
 		})
 	}
 	p.running.Go(func() {
-		p.source.watch(p.life, first, func(now content) time.Duration {
+		p.source.watch(p.life, first, func(now []byte) time.Duration {
 			again, _ := p.apply(p.life, now) // it has logged and kept the reason
 			return again
 		}, p.refuse)
@@ -173,9 +173,9 @@ const (
 	retireTimeout = 30 * time.Second
 )
 
-// apply hands out what the files say: to the Envoys first, so that no member
+// apply hands out what the file says: to the Envoys first, so that no member
 // names a cluster that its Envoy has not got.
-func (p *ControlPlane) apply(ctx context.Context, now content) (again time.Duration, err error) {
+func (p *ControlPlane) apply(ctx context.Context, now []byte) (again time.Duration, err error) {
 	releases, err := p.releases(now)
 	if err != nil {
 		p.refuse(err)
@@ -210,9 +210,9 @@ func (p *ControlPlane) settle(retire func()) {
 	}
 }
 
-// releases are what the files say, what wants the fewest members first.
-func (p *ControlPlane) releases(now content) ([]control.Release, error) {
-	policy, err := p.parse(p.source.policyPath(), now.policy)
+// releases are what the file says.
+func (p *ControlPlane) releases(now []byte) ([]control.Release, error) {
+	policy, err := p.parse(p.source.policyPath(), now)
 	if err != nil {
 		return nil, err
 	}
